@@ -1,0 +1,3 @@
+"""ganlab: a laboratory for generative image models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""Checkpoints by the count of iterations, written so that a good one is always there."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+from ganlab import __version__
+from ganlab.callbacks.finite import FiniteGuard
+from ganlab.files import write_atomically
+
+LAST = "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file in the same folder, flushes and renames; reads with `weights_only=True`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
+        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+
+
+class Checkpoints(Callback):
+    """checkpoints/iteration_000500.ckpt every `every` iterations and at the end; last.ckpt is the newest.
+
+    The newest `keep` stay. Each holds the configuration, so that a model can be rebuilt from the file alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        every: int | None,
+        keep: int,
+        max_iterations: int,
+        config: dict[str, Any],
+        guard: FiniteGuard,
+    ) -> None:
+        self.folder = folder
+        self.every = every
+        self.keep = keep
+        self.max_iterations = max_iterations
+        self.config = config
+        self.guard = guard
+        self.saved_at: int | None = None
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        iteration = pl_module.iteration
+        if iteration == self.max_iterations or (self.every is not None and iteration % self.every == 0):
+            self.save(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ganlab"] = {"version": __version__, "config": self.config}
+
+    def save(self, trainer: Trainer, pl_module: Any) -> None:
+        """Save now, on all ranks together; raises `TrainingError` rather than save a NaN."""
+        if self.saved_at == pl_module.iteration:
+            return
+        self.guard.verify(trainer, pl_module)
+        path = self.folder / f"iteration_{pl_module.iteration:06d}.ckpt"
+        trainer.save_checkpoint(path)
+        self.saved_at = pl_module.iteration
+        if trainer.is_global_zero:
+            self._name_last(path)
+            self._prune()
+
+    @rank_zero_only
+    def _name_last(self, path: Path) -> None:
+        """last.ckpt is a second name of the newest file (a copy where links cannot be made)."""
+        temporary = self.folder / f".{LAST}.tmp"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
+        os.replace(temporary, self.folder / LAST)
+
+    def _prune(self) -> None:
+        for old in sorted(self.folder.glob("iteration_*.ckpt"))[: -self.keep]:
+            old.unlink(missing_ok=True)

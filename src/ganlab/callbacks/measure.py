@@ -1,0 +1,84 @@
+"""Losses, scores, gradient norms, learning rates and speed, written every N iterations.
+
+The training step hands over scalars on the device; they are read once, together, at the
+iterations that are logged. Between these nothing is computed and nothing waits.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+CHARTS = {
+    "players": {
+        "losses": ["loss/generator", "loss/discriminator"],
+        "discriminator: real and generated": ["loss/discriminator_real", "loss/discriminator_fake"],
+        "raw scores": ["score/real", "score/fake"],
+        "accuracy (1/2 at equilibrium)": ["accuracy/discriminator_real", "accuracy/discriminator_fake"],
+    },
+    "optimization": {"gradient norms": ["grad_norm/.*"], "learning rates": ["lr/.*"]},
+    "scores": {"metrics": ["metric/.*"]},
+}
+"""TensorBoard's custom scalars: what belongs together on one chart."""
+
+
+class Measure(Callback):
+    """Logs instantaneous values (no smoothing) at iterations `every`, 2·`every`, … and at the last one."""
+
+    def __init__(self, every: int, max_iterations: int, images_per_iteration: int) -> None:
+        self.every = every
+        self.max_iterations = max_iterations
+        self.images_per_iteration = images_per_iteration
+        self.latest: dict[str, float] = {}
+        self._norms: dict[str, Tensor] = {}
+        self._since: tuple[float, int] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._since = (time.perf_counter(), pl_module.iteration)
+        pl_module.measuring = self._due(pl_module.iteration + 1)
+        for logger in trainer.loggers:
+            add_layout = getattr(getattr(logger, "experiment", None), "add_custom_scalars", None)
+            if add_layout is not None:
+                add_layout(
+                    {
+                        page: {chart: ["Multiline", tags] for chart, tags in charts.items()}
+                        for page, charts in CHARTS.items()
+                    }
+                )
+
+    def _due(self, iteration: int) -> bool:
+        return iteration % self.every == 0 or iteration == self.max_iterations
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients are unscaled here, and not yet clipped: the module clips after its callbacks."""
+        if pl_module.measuring:
+            network = pl_module.network_of(optimizer)
+            gradients = [p.grad for p in pl_module.parameters_of(network) if p.grad is not None]
+            self._norms[f"grad_norm/{network}"] = torch.nn.utils.get_total_norm(gradients)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        iteration = pl_module.iteration
+        if pl_module.measuring:
+            self.write(trainer, pl_module, {**outputs, **self._norms})
+        pl_module.measuring = self._due(iteration + 1)
+
+    def write(self, trainer: Trainer, pl_module: Any, measured: Mapping[str, Tensor]) -> None:
+        """Read the scalars (the mean over all ranks) in one transfer and hand them to the loggers."""
+        stacked = torch.stack([value.float() for value in measured.values()])
+        means = trainer.strategy.reduce(stacked, reduce_op="mean")
+        assert isinstance(means, Tensor)
+        self.latest = dict(zip(measured, means.tolist(), strict=True))
+        for optimizer in pl_module.trainer.optimizers:
+            self.latest[f"lr/{pl_module.network_of(optimizer)}"] = float(optimizer.param_groups[0]["lr"])
+        self.latest["throughput/images_per_second"] = self._throughput(pl_module.iteration)
+        for logger in trainer.loggers:
+            logger.log_metrics(self.latest, step=pl_module.iteration)
+
+    def _throughput(self, iteration: int) -> float:
+        assert self._since is not None
+        now, (then, earlier) = time.perf_counter(), self._since
+        self._since = (now, iteration)
+        return (iteration - earlier) * self.images_per_iteration / max(now - then, 1e-9)

@@ -1,0 +1,233 @@
+"""Pictures of a run as it goes: the same noise each time, so that one sees what training does to it."""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from ganlab.config.types import NonNegativeInt, PositiveInt
+from ganlab.pictures import (
+    FieldKind,
+    class_columns,
+    image_grid,
+    plane,
+    plane_lattice,
+    plane_limits,
+    save_atomically,
+    shown_classes,
+)
+
+log = logging.getLogger(__name__)
+
+ATTRIBUTE_COLUMNS = 8
+FIELD_RESOLUTION = 96
+FIELD_CHUNK = 1 << 14
+TENSORBOARD_TAG = "samples"
+
+
+class SamplePictures(Callback):
+    """Writes `iteration_000500.png` into the run's samples folder, and to TensorBoard at the same step.
+
+    A picture is drawn at the start, at every multiple of `every` iterations and at the end. The
+    noise comes once from a private generator. Images of a class-conditional model: one column a
+    class; conditioned on attributes: one column for each of the first real examples, with its
+    attributes named below. Points in the plane: real and generated ones on the discriminator's
+    field. Training is the same, bit for bit, with and without this callback.
+
+    Args:
+        folder: the run's samples folder; made when the first picture is written.
+        every: iterations between pictures.
+        rows: rows of images; without conditions there are as many columns.
+        count: how many images instead (with conditions: rounded down to whole rows, at least one).
+        points: points on a picture of the plane, real and generated each.
+        seed: of the noise.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        every: PositiveInt,
+        rows: PositiveInt = 8,
+        count: PositiveInt | None = None,
+        points: PositiveInt = 1000,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        self.folder = Path(folder)
+        self.every = every
+        self.rows = rows
+        self.count = count
+        self.points = points
+        self.seed = seed
+        self._painter: Painter | None = None
+        self._drawn: int | None = None
+        self._warned = False
+
+    def path(self, iteration: int) -> Path:
+        return self.folder / f"iteration_{iteration:06d}.png"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        iteration = int(pl_module.iteration)  # type: ignore[arg-type]
+        self._painter = self._drawn = None
+        if iteration > 0 and self.path(iteration).exists():
+            self._drawn = iteration
+        if iteration % self.every == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.iteration % self.every == 0:  # type: ignore[operator]
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: Trainer, model: Any) -> None:
+        iteration = int(model.iteration)
+        if not trainer.is_global_zero or iteration == self._drawn:
+            return
+        self._drawn = iteration
+        with _random_state_kept(model):
+            if self._painter is None:
+                self._painter = self._choose_painter(model, trainer.datamodule)  # type: ignore[attr-defined]
+            picture = self._painter.paint(model)
+        try:
+            save_atomically(picture, self.path(iteration))
+        except OSError as error:
+            if not self._warned:
+                reason = error.strerror or error
+                log.warning("%s: no pictures can be written (%s); training goes on", self.folder, reason)
+            self._warned = True
+        for logger in trainer.loggers:
+            add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
+            if add_image is not None:
+                add_image(TENSORBOARD_TAG, np.asarray(picture), iteration, dataformats="HWC")
+
+    def _choose_painter(self, model: Any, data: Any) -> "Painter":
+        generator = torch.Generator().manual_seed(self.seed)
+        if len(model.sample_shape) == 3:
+            return ImagePainter(model, data, self.rows, self.count, generator)
+        return PlanePainter(model, data, self.points, generator)
+
+
+class Painter(Protocol):
+    """Holds what stays the same over a run: noise, conditions, captions, limits."""
+
+    def paint(self, model: Any) -> Image.Image: ...
+
+
+class ImagePainter:
+    """Rows of images; where there are conditions, one column each and the same noise all along a row."""
+
+    def __init__(self, model: Any, data: Any, rows: int, count: int | None, generator: torch.Generator) -> None:
+        self.conditions, self.captions, self.legend = _columns(model, data)
+        if self.conditions is None:
+            count = count or rows * rows
+            self.columns = math.ceil(math.sqrt(count))
+            self.latents = model.latents(count, generator)
+            return
+        self.columns = len(self.conditions)
+        rows = max(1, count // self.columns) if count else rows
+        self.latents = model.latents(rows, generator).repeat_interleave(self.columns, dim=0)
+        repeats = (rows,) + (1,) * (self.conditions.ndim - 1)
+        self.conditions = self.conditions.repeat(repeats).to(self.latents.device)
+
+    def paint(self, model: Any) -> Image.Image:
+        images = model.decode(self.latents, self.conditions)
+        if self.conditions is None:
+            return image_grid(images, self.columns)
+        return class_columns(images.unflatten(0, (-1, self.columns)), self.captions, self.legend)
+
+
+class PlanePainter:
+    """Real and generated points on the discriminator's field, within limits that the real points set once.
+
+    A conditional discriminator is shown by the highest of its answers over the conditions. Points of
+    other than two dimensions are drawn by their first two coordinates, without a field.
+    """
+
+    def __init__(self, model: Any, data: Any, count: int, generator: torch.Generator) -> None:
+        self.latents = model.latents(count, generator)
+        examples = data.examples(count)
+        self.real = examples.samples[:, :2]
+        self.limits = plane_limits(self.real)
+        self.class_names: list[str] = []
+        self.conditions: Tensor | None = None
+        self.real_classes = self.generated_classes = None
+        if model.condition_size and data.num_classes:
+            self.class_names, self.real_classes = list(data.condition_names), examples.conditions
+            self.conditions = torch.arange(data.num_classes)
+            self.generated_classes = torch.arange(count) % data.num_classes
+        elif model.condition_size:
+            self.conditions = examples.conditions[:ATTRIBUTE_COLUMNS]
+
+    def paint(self, model: Any) -> Image.Image:
+        conditions = None
+        if self.conditions is not None:
+            conditions = self.conditions[torch.arange(len(self.latents)) % len(self.conditions)].to(self.latents.device)
+        kind: FieldKind = "probability" if getattr(model, "score_is_logit", True) else "raw"
+        label = "discriminator: probability of real" if kind == "probability" else "critic's score"
+        return plane(
+            model.decode(self.latents, conditions)[:, :2],
+            self.real,
+            limits=self.limits,
+            field=self._field(model, kind),
+            field_kind=kind,
+            field_label=f"{label}, highest over conditions" if self.conditions is not None else label,
+            generated_classes=self.generated_classes,
+            real_classes=self.real_classes,
+            class_names=self.class_names,
+            title=f"iteration {int(model.iteration):,}",
+        )
+
+    def _field(self, model: Any, kind: FieldKind) -> Tensor | None:
+        if list(model.sample_shape) != [2] or not hasattr(model, "score"):
+            return None
+        places = plane_lattice(self.limits, FIELD_RESOLUTION).to(self.latents.device)
+        asked = [None] if self.conditions is None else list(self.conditions.to(self.latents.device))
+        highest = torch.stack([_scores(model, places, condition) for condition in asked]).amax(0)
+        field = highest.unflatten(0, (FIELD_RESOLUTION, FIELD_RESOLUTION)).float()
+        return field.sigmoid() if kind == "probability" else field
+
+
+def _columns(model: Any, data: Any) -> tuple[Tensor | None, list[str], list[str]]:
+    """The condition of each column, its caption, and the legend below."""
+    if not model.condition_size:
+        return None, [], []
+    if data.num_classes:
+        shown = shown_classes(data.num_classes)
+        return torch.tensor(shown), [data.condition_names[index] for index in shown], []
+    vectors = data.examples(ATTRIBUTE_COLUMNS).conditions
+    numbers = [str(number + 1) for number in range(len(vectors))]
+    return vectors, numbers, [f"{number}: {_named(row, data)}" for number, row in zip(numbers, vectors, strict=True)]
+
+
+def _named(attributes: Tensor, data: Any) -> str:
+    on = [name.replace("_", " ") for name, value in zip(data.condition_names, attributes, strict=True) if value > 0.5]
+    return ", ".join(on) or "none of the attributes"
+
+
+def _scores(model: Any, places: Tensor, condition: Tensor | None) -> Tensor:
+    """The raw score [n] of each place under one condition, in chunks that need little memory."""
+    scores = []
+    for chunk in places.split(FIELD_CHUNK):
+        repeated = None if condition is None else condition.expand(len(chunk), *condition.shape)
+        scores.append(model.score(chunk, repeated))
+    return torch.cat(scores)
+
+
+@contextmanager
+def _random_state_kept(model: Any) -> Iterator[None]:
+    """Whatever a model or data set draws inside, the training's random numbers are those of a run without pictures."""
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM: finish the iteration, save a checkpoint, end with the exit code that the shell expects."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, Trainer
+
+from ganlab.callbacks.checkpoints import Checkpoints
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Interrupted(SystemExit):
+    """The run was asked to end and has saved itself; its code is 130 (Ctrl-C) or 143 (SIGTERM)."""
+
+
+class EndOnSignal(Callback):
+    """Takes the signal as a wish: the iteration ends, all ranks agree, a checkpoint is saved, the run ends.
+
+    A second Ctrl-C ends at once, without saving. With several processes they agree every `every`
+    iterations only, because each agreement costs a synchronisation.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, every: int) -> None:
+        self.checkpoints = checkpoints
+        self.every = every
+        self.received: int = 0
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        # Lightning has set its own handlers by now; ours replace them while training runs.
+        for number in EXIT_CODES:
+            self._previous[number] = signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received == signal.SIGINT and number == signal.SIGINT:
+            raise SystemExit(EXIT_CODES[signal.SIGINT])
+        self.received = number
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.world_size > 1:
+            if pl_module.iteration % self.every:
+                return
+            if not trainer.strategy.reduce_boolean_decision(bool(self.received), all=False):
+                return
+        elif not self.received:
+            return
+        self.checkpoints.save(trainer, pl_module)
+        raise Interrupted(EXIT_CODES[signal.Signals(self.received or signal.SIGTERM)])
+
+    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._previous.clear()

@@ -1,0 +1,163 @@
+"""One pass over the whole composed configuration; every problem at once, a line each."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ganlab.config.schema import OPTIMIZERS, RunConfig, component_schema
+from ganlab.config.signature import TargetNotFound, public_names
+
+METADATA = ("_target_", "recommended", "trains")
+"""Keys of a model that speak to the configuration and not to its constructor."""
+
+
+def problems_of(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a composed, resolved configuration: one line a problem, empty if nothing is."""
+    problems = _validate(RunConfig, config, prefix=())
+    for group in ("model", "data"):
+        node = config.get(group)
+        if isinstance(node, Mapping):
+            problems += _component_problems(node, (group,))
+    optimizers = config.get("optimizer")
+    if isinstance(optimizers, Mapping):
+        problems += [line for network, node in optimizers.items() for line in _optimizer_problems(node, network)]
+    return problems + _combination_problems(config)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (nearest: a, b)` for a word that is not known, or all that is known if nothing is near."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"; nearest: {', '.join(close)}"
+    return f"; there are: {', '.join(known)}" if known else ""
+
+
+def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    """Problems of a node with a `_target_`, and of those inside it."""
+    target = node.get("_target_")
+    where = ".".join((*path, "_target_"))
+    if not isinstance(target, str):
+        return [f"{where}: missing; it names the class to build, e.g. ganlab.models.gan.GAN"]
+    try:
+        schema = component_schema(target, path[-1])
+    except TargetNotFound as absent:
+        return [f"{where}={target}: {absent}{_nearest_target(target)}"]
+    values = {key: value for key, value in node.items() if key not in METADATA}
+    problems = _validate(schema, values, prefix=path)
+    for key, value in values.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            problems += _component_problems(value, (*path, key))
+    return problems
+
+
+def _optimizer_problems(node: Any, network: str) -> list[str]:
+    algorithm = node.get("algorithm") if isinstance(node, Mapping) else None
+    if algorithm not in OPTIMIZERS:
+        return [f"optimizer.{network}.algorithm={_shown(algorithm)}: unknown{nearest(str(algorithm), OPTIMIZERS)}"]
+    return _validate(OPTIMIZERS[algorithm], node, prefix=("optimizer", network))
+
+
+def _nearest_target(target: str) -> str:
+    module, _, name = target.rpartition(".")
+    try:
+        return nearest(name, public_names(module))
+    except TargetNotFound:
+        return ""
+
+
+def _validate(schema: type[BaseModel], values: Mapping[str, Any], prefix: tuple[str, ...]) -> list[str]:
+    try:
+        schema.model_validate(dict(values))
+    except ValidationError as error:
+        return lines_of(error, values, prefix, schema)
+    return []
+
+
+def lines_of(
+    error: ValidationError, values: Mapping[str, Any], prefix: tuple[str, ...], schema: type[BaseModel]
+) -> list[str]:
+    """One line for each key: the alternatives of a union are told together."""
+    grouped: dict[str, tuple[Any, list[str]]] = {}
+    for detail in error.errors():
+        location, value = _locate(detail["loc"], values)
+        key = ".".join((*prefix, *location))
+        message = _message(detail, location, values, schema)
+        messages = grouped.setdefault(key, (value, []))[1]
+        if message not in messages:
+            messages.append(message)
+    return [
+        f"{key}{'' if value is _ABSENT else f'={_shown(value)}'}: {_alternatives(messages)}"
+        for key, (value, messages) in grouped.items()
+    ]
+
+
+def _alternatives(messages: list[str]) -> str:
+    return " or ".join([messages[0], *(message.removeprefix("must be ") for message in messages[1:])])
+
+
+_ABSENT = object()
+
+
+def _locate(location: tuple[Any, ...], values: Any) -> tuple[list[str], Any]:
+    """The part of pydantic's location that exists in the configuration (union tags do not), and its value."""
+    path: list[str] = []
+    for index, part in enumerate(location):
+        if (isinstance(values, Mapping) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]
+        elif isinstance(values, Mapping) and index == len(location) - 1:
+            return [*path, str(part)], _ABSENT
+        else:
+            continue
+        path.append(str(part))
+    return path, values
+
+
+def _message(detail: Any, location: list[str], values: Mapping[str, Any], schema: type[BaseModel]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{nearest(location[-1], _siblings(detail['loc'], schema))}"
+    if kind == "missing":
+        return "missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "none_required":
+        return "must be null"
+    message = detail["msg"].removeprefix("Input ").replace("should be", "must be")
+    message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return message.replace("must be a dictionary", "must be a group of keys")
+
+
+def _siblings(location: tuple[int | str, ...], schema: type[BaseModel]) -> list[str]:
+    """The keys that are allowed where an unknown one stands."""
+    known: Any = schema
+    for part in location[:-1]:
+        field = known.model_fields.get(str(part)) if _is_schema(known) else None
+        known = field.annotation if field else None
+    return list(known.model_fields) if _is_schema(known) else []
+
+
+def _is_schema(known: Any) -> bool:
+    return isinstance(known, type) and issubclass(known, BaseModel)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) and (not value or " " in value) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _combination_problems(config: Mapping[str, Any]) -> list[str]:
+    """Values that are right alone and wrong together."""
+    problems = []
+    trainer = config.get("trainer")
+    if isinstance(trainer, Mapping) and trainer.get("precision") == "16-mixed" and trainer.get("accelerator") == "cpu":
+        problems.append("trainer.precision=16-mixed: needs a CUDA device; on the CPU use bf16-mixed or 32")
+    return problems
+
+
+def unused_optimizers(config: Mapping[str, Any]) -> list[str]:
+    """Networks that the optimizer group names and the model does not train."""
+    trained = config.get("model", {}).get("trains") or []
+    return [network for network in config.get("optimizer", {}) if network not in trained]

@@ -1,0 +1,39 @@
+"""OmegaConf resolvers that ganlab's configuration files use."""
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+CELEBA_ATTRIBUTES = 40
+
+
+def recommended(algorithm: str, key: str, default: Any, *, _root_: DictConfig, _parent_: DictConfig) -> Any:
+    """The model's own setting for an optimizer, else the default.
+
+    A model file says under `recommended.<algorithm>` what its paper used; a value under
+    `recommended.<algorithm>.<network>` holds for one network only.
+    """
+    settings = OmegaConf.select(_root_, f"model.recommended.{algorithm}", default=None) or {}
+    network = settings.get(_parent_._key()) or {}
+    return network.get(key, settings.get(key, default))
+
+
+def condition_size(num_classes: int, attributes: Any) -> int:
+    """Length of a condition: of the attribute list if there is one, else the number of classes."""
+    if attributes == "all":
+        return CELEBA_ATTRIBUTES
+    if isinstance(attributes, (list, ListConfig)) and len(attributes):
+        return len(attributes)
+    return num_classes
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """The name of the run's folder: the one that was given, else <model>-<data>."""
+    return _root_.get("name") or f"{_root_.model.name}-{_root_.data.name}"
+
+
+def register() -> None:
+    """Make the resolvers known; calling it twice does no harm."""
+    OmegaConf.register_new_resolver("recommended", recommended, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("condition_size", condition_size, replace=True)

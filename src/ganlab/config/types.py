@@ -1,0 +1,85 @@
+"""Types for the values that a configuration may hold.
+
+Constructors of models, networks and data modules annotate their keyword-only parameters
+with these; the configuration check reads those annotations without importing the class
+(see `ganlab.config.signature`), so nothing heavy may be imported here.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""A share: 0 and 1 included."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""A decay factor of a running average: 0 included, 1 not."""
+
+
+def _power_of_two_times_four(size: int) -> int:
+    if size < 8 or size & (size - 1):
+        lower = 8
+        while lower * 2 <= size:
+            lower *= 2
+        raise ValueError(
+            f"a DCGAN doubles 4 pixels up to the image size, so that must be 8, 16, 32, 64, 128, …; "
+            f"set data.image_size={lower} or data.image_size={lower * 2}"
+        )
+    return size
+
+
+DoublingSize = Annotated[int, AfterValidator(_power_of_two_times_four)]
+"""Pixels along a side that strided (transposed) convolutions reach from 4: 8, 16, 32, 64, 128, …"""
+
+
+def _sample_shape(shape: list[int]) -> list[int]:
+    if len(shape) not in (1, 3) or min(shape) < 1:
+        raise ValueError("a sample is [dimensions] for points or [channels, height, width] for images")
+    return shape
+
+
+SampleShape = Annotated[list[int], AfterValidator(_sample_shape)]
+"""[dimensions] for points, [channels, height, width] for images."""
+
+
+def _doubling_image_shape(shape: list[int]) -> list[int]:
+    if len(_sample_shape(shape)) != 3:
+        raise ValueError("a DCGAN makes images, and this data set holds points; use model/networks=mlp or other data")
+    _, height, width = shape
+    if height != width:
+        raise ValueError(f"a DCGAN makes square images, not {height}×{width}")
+    _power_of_two_times_four(height)
+    return shape
+
+
+DoublingImageShape = Annotated[list[int], AfterValidator(_doubling_image_shape)]
+"""[channels, size, size] with a size that is a power of two times 4, above 4."""
+
+
+def _doubling_image_shape_or_points(shape: list[int]) -> list[int]:
+    return shape if len(_sample_shape(shape)) == 1 else _doubling_image_shape(shape)
+
+
+DoublingImageShapeOrPoints = Annotated[list[int], AfterValidator(_doubling_image_shape_or_points)]
+"""[dimensions], or [channels, size, size] with a size that is a power of two times 4, above 4."""
+
+
+def _labelled(size: int) -> int:
+    if size < 1:
+        raise ValueError(
+            "this model needs labels (or attribute vectors), and the data has none; "
+            "choose labelled data (data=digits, mnist, ring, …) or an unconditional model (model=gan, dcgan)"
+        )
+    return size
+
+
+ConditionSize = Annotated[int, AfterValidator(_labelled)]
+"""Length of a condition vector (classes, or attributes); at least 1."""
+
+
+Component = dict[str, Any]
+"""A node with a `_target_` of its own, checked against that target's signature."""

@@ -1,0 +1,16 @@
+"""What a model is given in one iteration."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Samples and what is known about each of them.
+
+    `samples`: float32 [n, *sample_shape]; images in [-1, 1], points in their own units.
+    `conditions`: class labels int64 [n], attribute vectors float32 [n, condition_size] of 0 and 1, or None.
+    """
+
+    samples: Tensor
+    conditions: Tensor | None

@@ -1,0 +1,207 @@
+"""What every model of the laboratory shares: counting, randomness, conditions, optimizers, sampling."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
+from ganlab.models.averaging import WeightAverage
+from ganlab.models.optimization import build_optimizer, build_schedule, clip_gradients
+
+Measurements = dict[str, Tensor]
+"""From tag to detached scalar tensor; nothing is read from the device until it is logged."""
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A 63-bit seed from whole numbers and words; any change in one of them gives an unrelated seed."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def build_network(config: Mapping[str, Any], *supplied: Any) -> nn.Module:
+    """The network that a checked configuration names, with what the model supplies by position."""
+    return instantiate(dict(config), *supplied, _convert_="all")
+
+
+class GenerativeModel(lightning.LightningModule):
+    """Base of all families: one count, randomness by iteration, optimizers by network name.
+
+    All randomness of iteration i is a function of (seed, i, rank): a run that is
+    resumed at i draws what it would have drawn, and no random state needs to be saved.
+    Latents are drawn for the global batch and cut by rank, so two processes
+    at batch B see the noise of one process at batch 2B.
+    """
+
+    trained_networks: tuple[str, ...] = ()
+    """Attributes that hold the networks with an optimizer each, in the order of their updates."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        sample_shape: SampleShape,
+        latent_dim: PositiveInt,
+        prior: Literal["normal", "uniform"] = "normal",
+        condition_size: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.name = name
+        self.sample_shape = list(sample_shape)
+        self.latent_dim = latent_dim
+        self.prior = prior
+        self.condition_size = condition_size
+        self.iteration = 0
+        self.measuring = True
+        self.seed = 0
+        self.accumulate = 1
+        self.max_iterations = 1
+        self.optimizer_configs: dict[str, dict[str, Any]] = {}
+        self.gradient_scaling = False
+        self.channels_last = False
+        self._noise: torch.Generator | None = None
+        self._parameters_of: dict[str, list[nn.Parameter]] = {}
+        self._schedulers: list[Any] = []
+
+    # -- set up ---------------------------------------------------------------------------------------------
+
+    def prepare_training(
+        self,
+        *,
+        optimizers: dict[str, dict[str, Any]],
+        seed: int,
+        max_iterations: int,
+        accumulate: int = 1,
+        gradient_scaling: bool = False,
+        channels_last: bool | Literal["auto"] = "auto",
+    ) -> None:
+        """What a run decides and a paper does not; called once before `fit`."""
+        self.optimizer_configs = optimizers
+        self.seed, self.max_iterations, self.accumulate = seed, max_iterations, accumulate
+        self.gradient_scaling = gradient_scaling
+        convolutional = any(isinstance(module, nn.Conv2d) for module in self.modules())
+        self.channels_last = convolutional if channels_last == "auto" else channels_last
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compile_networks(self) -> None:
+        """Compile each trained network in place; names in the state dict stay as they are."""
+        for name in self.trained_networks:
+            getattr(self, name).compile()
+
+    def configure_optimizers(self) -> Any:
+        configured = []
+        for name in self.trained_networks:
+            config = self.optimizer_configs[name]
+            optimizer = build_optimizer(self.parameters_of(name), config, fused=not self.gradient_scaling)
+            scheduler = build_schedule(optimizer, config, self.max_iterations)
+            configured.append({"optimizer": optimizer, **({"lr_scheduler": scheduler} if scheduler else {})})
+        return configured
+
+    def on_fit_start(self) -> None:
+        schedulers = self.lr_schedulers()
+        self._schedulers = schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []
+        for name in self.trained_networks:
+            self._set_trainable(name, True)
+
+    @property
+    def batches_per_iteration(self) -> int:
+        """How many batches of real data one iteration consumes."""
+        return self.accumulate
+
+    # -- one iteration ----------------------------------------------------------------------------------------
+
+    def begin_iteration(self) -> None:
+        """Make this iteration's randomness a function of (seed, iteration, rank)."""
+        if self._noise is None or self._noise.device != self.device:
+            self._noise = torch.Generator(self.device)
+        self._noise.manual_seed(derived_seed("noise", self.seed, self.iteration))
+        own = derived_seed("global", self.seed, self.iteration, self.global_rank)
+        torch.default_generator.manual_seed(own)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index or 0].manual_seed(own)
+
+    def finish_iteration(self) -> None:
+        """Count, move the learning rates along their schedules, and end the run after its last iteration."""
+        self.iteration += 1
+        if self._trainer is not None and self.iteration >= self.max_iterations:
+            self.trainer.should_stop = True
+        for scheduler in self._schedulers:
+            scheduler.step()
+
+    def draw_latents(self, count: int) -> Tensor:
+        """This rank's part of the global batch of latents: [count, latent_dim]."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        latents = self._draw(count * world, self._noise, self.device)
+        return latents[self.global_rank * count : (self.global_rank + 1) * count]
+
+    def _draw(self, count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        if self.prior == "uniform":
+            return torch.rand(count, self.latent_dim, generator=generator, device=device) * 2 - 1
+        return torch.randn(count, self.latent_dim, generator=generator, device=device)
+
+    def parameters_of(self, network: str) -> list[nn.Parameter]:
+        """The parameters of a trained network, listed once: walking the modules at each step is slow."""
+        if network not in self._parameters_of:
+            self._parameters_of[network] = list(getattr(self, network).parameters())
+        return self._parameters_of[network]
+
+    def _set_trainable(self, network: str, trainable: bool) -> None:
+        for parameter in self.parameters_of(network):
+            parameter.requires_grad_(trainable)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip here and nowhere earlier: fp16 gradients are unscaled by now."""
+        network = self.network_of(optimizer)
+        config = self.optimizer_configs[network]
+        if config.get("clip_norm") is not None or config.get("clip_value") is not None:
+            clip_gradients(list(self.parameters_of(network)), config)
+
+    def network_of(self, optimizer: torch.optim.Optimizer) -> str:
+        """The name of the network that an optimizer trains."""
+        first = optimizer.param_groups[0]["params"][0]
+        return next(name for name in self.trained_networks if self.parameters_of(name)[0] is first)
+
+    # -- conditions -------------------------------------------------------------------------------------------
+
+    def condition_vectors(self, conditions: Tensor | None) -> Tensor | None:
+        """Class labels [n] as one-hot vectors, attribute vectors [n, c] as they are; None if unconditional."""
+        if self.condition_size == 0 or conditions is None:
+            return None
+        if conditions.dtype == torch.int64:
+            return one_hot(conditions, self.condition_size).float()
+        return conditions
+
+    # -- sampling ---------------------------------------------------------------------------------------------
+
+    def latents(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Latents from the prior, [count, latent_dim], on the model's device; `generator` lives on the CPU."""
+        return self._draw(count, generator, torch.device("cpu")).to(self.device)
+
+    def sample(self, count: int, condition: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Samples [count, *sample_shape]; images in [-1, 1]. Without gradient, from the averaged weights."""
+        return self.decode(self.latents(count, generator), condition)
+
+    def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The samples of given latents; families that generate override this."""
+        raise TypeError(f"{type(self).__name__} does not generate")
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["iteration"] = self.iteration
+        checkpoint["seed"] = self.seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.iteration = int(checkpoint["iteration"])
+
+
+def averaged(network: nn.Module, decay: float) -> WeightAverage | None:
+    """The running average of a network, or None with a decay of 0."""
+    return WeightAverage(network, decay) if decay > 0 else None

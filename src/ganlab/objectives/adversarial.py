@@ -1,0 +1,27 @@
+"""The two players' losses of Goodfellow et al. 2014, on raw scores (logits).
+
+With s the sigmoid and D the raw score, log s(D) = -softplus(-D) and log(1 - s(D)) = -softplus(D):
+written so, nothing overflows. All results are in nats, means over the batch.
+"""
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def discriminator_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The discriminator's loss on real and on generated samples (equation 1, with the sign of a loss).
+
+    real_scores, fake_scores: [n]. Returns -E_r[log s(D)] and -E_g[log(1 - s(D))], scalars;
+    both are log 2 where D cannot tell (D = 0), and their sum is then log 4.
+    """
+    return softplus(-real_scores).mean(), softplus(fake_scores).mean()
+
+
+def minimax_generator_loss(fake_scores: Tensor) -> Tensor:
+    """E_g[log(1 - s(D))] (equation 1); it saturates where D rejects the samples. At most 0."""
+    return -softplus(fake_scores).mean()
+
+
+def non_saturating_generator_loss(fake_scores: Tensor) -> Tensor:
+    """-E_g[log s(D)] (section 3); same fixed point, strong gradient where D rejects the samples. At least 0."""
+    return softplus(-fake_scores).mean()

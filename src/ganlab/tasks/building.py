@@ -1,0 +1,129 @@
+"""From plain settings to data, model, callbacks and trainer. No family is named here: Hydra's `_target_` does."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from ganlab.callbacks.finite import FiniteGuard
+from ganlab.callbacks.measure import Measure
+from ganlab.callbacks.pictures import SamplePictures
+from ganlab.callbacks.progress import ProgressBar
+from ganlab.callbacks.records import CSVRecord, RunTensorBoard
+from ganlab.callbacks.signals import EndOnSignal
+from ganlab.config.check import METADATA
+from ganlab.data.module import LabDataModule
+from ganlab.models.base import GenerativeModel
+from ganlab.tasks import devices
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Machine:
+    """What the run computes on, settled before anything is built."""
+
+    accelerator: str
+    processes_per_node: int
+    nodes: int
+    precision: str
+
+    @property
+    def processes(self) -> int:
+        return self.processes_per_node * self.nodes
+
+
+def settle_machine(trainer: dict[str, Any]) -> Machine:
+    """Accelerator, process count and precision of the settings; raises `DeviceError`."""
+    accelerator = devices.resolve_accelerator(trainer)
+    return Machine(
+        accelerator,
+        devices.resolve_devices(trainer, accelerator),
+        trainer["num_nodes"],
+        devices.resolve_precision(trainer, accelerator),
+    )
+
+
+def build_model(settings: dict[str, Any]) -> GenerativeModel:
+    """The model of a checked configuration, its weights drawn from the run's seed."""
+    node = {key: value for key, value in settings["model"].items() if key == "_target_" or key not in METADATA}
+    torch.manual_seed(settings["seed"])
+    return instantiate(node, _convert_="all", _recursive_=False)
+
+
+def build_data(settings: dict[str, Any], model: GenerativeModel) -> LabDataModule:
+    """The data module of a checked configuration, told how many batches an iteration takes."""
+    data = instantiate(settings["data"], _convert_="all", _recursive_=False)
+    data.seed = settings["seed"]
+    data.start_iteration = model.iteration
+    data.batches_per_iteration = model.batches_per_iteration
+    return data
+
+
+def build_trainer(settings: dict[str, Any], machine: Machine, folder: Path, model: GenerativeModel) -> Trainer:
+    """A Lightning trainer whose only clock is the iteration."""
+    options = settings["trainer"]
+    return Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.processes_per_node,
+        num_nodes=machine.nodes,
+        precision=machine.precision,  # type: ignore[arg-type]
+        strategy=devices.choose_strategy(machine.processes, machine.accelerator),
+        sync_batchnorm=machine.processes > 1 and machine.accelerator == "cuda",
+        max_epochs=-1,
+        logger=_loggers(settings["logger"], folder, model.iteration),
+        callbacks=_callbacks(settings, machine, folder),
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=options["log_every"],
+    )
+
+
+def _loggers(wanted: dict[str, bool], folder: Path, iteration: int) -> list[Logger]:
+    loggers: list[Logger] = []
+    if wanted["tensorboard"]:
+        loggers.append(RunTensorBoard(folder, iteration))
+    if wanted["csv"]:
+        loggers.append(CSVRecord(folder, iteration))
+    return loggers
+
+
+def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list[Callback]:
+    """In the order in which they see the end of an iteration: judge, measure, draw, save, and only then end."""
+    options, watching = settings["trainer"], settings["callbacks"]
+    last = options["max_iterations"]
+    images = settings["data"]["batch_size"] * options["accumulate"] * machine.processes
+    images *= settings["model"].get("discriminator_updates", 1)
+    guard = FiniteGuard(options["log_every"])
+    measure = Measure(options["log_every"], last, images)
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        every=options["checkpoint_every"],
+        keep=options["keep_checkpoints"],
+        max_iterations=last,
+        config={**settings, "resume": None},
+        guard=guard,
+    )
+    callbacks: list[Callback] = [guard, measure]
+    if options["sample_every"] is not None:
+        callbacks.append(
+            SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])
+        )
+    callbacks += [instantiate(extra, _convert_="all") for extra in watching["extra"]]
+    return [
+        *callbacks,
+        checkpoints,
+        ProgressBar(measure, last, options["progress"]),
+        EndOnSignal(checkpoints, options["log_every"]),
+    ]

@@ -1,0 +1,71 @@
+"""Reading what a run has saved: without running code of the file's, and with a clear word when it is damaged."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganlab.config.resume import find_run
+from ganlab.errors import CheckpointError
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The contents of a checkpoint file, on the CPU, loaded with `weights_only=True`.
+
+    Raises `CheckpointError` if it is damaged (the newest good one beside it is named), or no
+    checkpoint of ganlab's.
+    """
+    if not _intact(path):
+        raise CheckpointError(f"{path} is damaged{_newest_good(path)}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} cannot be loaded as plain data ({reason})") from None
+    if not isinstance(checkpoint, dict) or "ganlab" not in checkpoint or "state_dict" not in checkpoint:
+        raise CheckpointError(f"{path} was not written by ganlab: it holds no configuration")
+    return checkpoint
+
+
+def _intact(path: Path) -> bool:
+    """Whether the archive is complete and every part of it matches its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError):
+        return False
+
+
+def _newest_good(damaged: Path) -> str:
+    others = sorted(damaged.parent.glob("iteration_*.ckpt"), reverse=True)
+    good = next((other for other in others if not other.samefile(damaged) and _intact(other)), None)
+    if good is None:
+        return ", and there is no other one beside it; start the run anew"
+    return f"; the newest good one is {good}: give that instead"
+
+
+def differing_keys(own: dict[str, Any], other: dict[str, Any], prefix: str = "model") -> list[str]:
+    """Dotted names of the leaves that two configurations do not share, under `prefix`."""
+    first, second = _leaves(own.get(prefix, {}), prefix), _leaves(other.get(prefix, {}), prefix)
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))
+
+
+def _leaves(node: Any, prefix: str) -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {key: value for name, child in node.items() for key, value in _leaves(child, f"{prefix}.{name}").items()}
+    return {prefix: node}
+
+
+def verify_same_model(checkpoint: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
+    """Raise `CheckpointError` naming the keys in which the checkpoint's model differs from the configured one."""
+    saved = checkpoint["ganlab"]["config"]
+    differing = [key for key in differing_keys(settings, saved) if not key.startswith("model.recommended")]
+    if differing:
+        raise CheckpointError(f"{path} is of another model: it differs in {', '.join(differing)}")
+
+
+def read_run(path: str | Path) -> tuple[Path, Path, dict[str, Any]]:
+    """Run folder, checkpoint file and its contents, of a run folder or a checkpoint file."""
+    folder, file = find_run(path)
+    return folder, file, load_checkpoint(file)

@@ -1,0 +1,45 @@
+"""Commands that look at a finished run take `key=value` words, checked like a configuration."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from pydantic import BaseModel, ValidationError
+
+from ganlab.config.check import lines_of, nearest
+from ganlab.errors import ConfigError, GanlabError
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse(schema: type[Options], words: Sequence[str]) -> Options:
+    """The options that `key=value` words give; raises `ConfigError` with a line for each wrong one."""
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise ConfigError(
+            "\n".join(f"{word}: expected key=value; keys: {', '.join(schema.model_fields)}" for word in wrong)
+        )
+    unknown = [word for word in words if word.partition("=")[0] not in schema.model_fields]
+    if unknown:
+        raise ConfigError(
+            "\n".join(f"{word}: unknown key{nearest(word.partition('=')[0], schema.model_fields)}" for word in unknown)
+        )
+    values: Any = OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(lines_of(error, values, (), schema))) from None
+
+
+def run(usage: str, schema: type[Options], action: Callable[[Options], None]) -> None:
+    """Parse the command line and act; a mistake is a line on standard error and its exit code."""
+    words = sys.argv[1:]
+    if not words or {"--help", "-h"} & set(words):
+        print(usage.strip())
+        raise SystemExit(0 if words else 2)
+    try:
+        action(parse(schema, words))
+    except GanlabError as mistake:
+        print(mistake, file=sys.stderr)
+        raise SystemExit(mistake.exit_code) from None

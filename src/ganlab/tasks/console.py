@@ -1,0 +1,36 @@
+"""What a run says to the person who started it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def say(line: str) -> None:
+    """A line on standard output, at once."""
+    print(line, flush=True)
+
+
+def say_finished(folder: Path, scores: dict[str, dict[str, Any]], settings: dict[str, Any]) -> None:
+    """Three lines: where the run lies, what it scored, what to type next."""
+    shown = relative(folder)
+    scored = ", ".join(f"{tag} {score['value']:.3f}" for tag, score in scores.items())
+    say(f"run:    {shown}")
+    say(f"scored: {scored or 'nothing yet for this kind of model and data; losses are in metrics.csv'}")
+    say(f"next:   python -m ganlab.sample run={shown}  |  tensorboard --logdir {shown}")
+
+
+def say_interrupted(folder: Path, iteration: int) -> None:
+    """Where a run that was asked to end stopped, and how it goes on."""
+    print(
+        f"\nstopped after iteration {iteration}; saved. Go on with: python -m ganlab resume={relative(folder)}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def relative(path: Path) -> str:
+    """The path as a person would type it from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

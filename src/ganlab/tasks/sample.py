@@ -1,0 +1,70 @@
+"""`python -m ganlab.sample`: pictures and arrays from a checkpoint alone."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ganlab.config.schema import Strict
+from ganlab.config.types import NonNegativeInt, PositiveInt
+from ganlab.tasks import command
+
+USAGE = """
+ganlab.sample: pictures from a trained run; the data set is not needed.
+
+  python -m ganlab.sample run=outputs/cgan-digits/2026-01-01_12-00-00 count=64
+  python -m ganlab.sample run=… condition=3 count=16       only threes
+  python -m ganlab.sample run=… 'condition=[1,0,1]'        classes in turn, or an attribute vector of floats
+  python -m ganlab.sample run=… interpolate=8              a walk through the latents: a strip and an animated GIF
+
+keys:
+  run          a run folder, or a checkpoint in it
+  count        how many samples (64)
+  seed         of the noise (0)
+  condition    a class, a list of classes, or a vector; without it all classes in turn
+  interpolate  steps from one latent to the next (0: none)
+  batch        samples at a time (256)
+"""
+
+
+class SampleOptions(Strict):
+    """The keys of `ganlab.sample`."""
+
+    run: str
+    count: PositiveInt = 64
+    seed: NonNegativeInt = 0
+    condition: int | list[int] | list[float] | None = None
+    interpolate: Annotated[int, Field(ge=0)] = 0
+    batch: PositiveInt = 256
+
+
+def sample(options: SampleOptions) -> None:
+    """Rebuild the model of a run and write what it generates into a fresh folder of the run's."""
+    from ganlab.tasks import console
+    from ganlab.tasks.building import build_model
+    from ganlab.tasks.checkpoints import read_run
+    from ganlab.tasks.sampling import write_generated
+
+    folder, _, checkpoint = read_run(options.run)
+    settings: dict[str, Any] = checkpoint["ganlab"]["config"]
+    model = build_model(settings)
+    model.load_state_dict(checkpoint["state_dict"])
+    model.iteration = int(checkpoint["iteration"])
+    written = write_generated(
+        model,
+        Path(folder) / "generated",
+        count=options.count,
+        seed=options.seed,
+        condition=options.condition,
+        interpolate=options.interpolate,
+        batch=options.batch,
+        prior=model.prior,
+        num_classes=settings["data"]["num_classes"] or None,
+        names=checkpoint["ganlab"].get("condition_names", []),
+    )
+    console.say(f"{options.count} samples: {console.relative(written)}")
+
+
+def main() -> None:
+    """Entry point of `python -m ganlab.sample` and of the console script `ganlab-sample`."""
+    command.run(USAGE, SampleOptions, sample)

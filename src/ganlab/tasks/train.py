@@ -1,0 +1,177 @@
+"""Training, from a checked configuration to a run folder with its results."""
+
+import json
+import logging
+import os
+import platform
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from ganlab import __version__
+from ganlab.callbacks.measure import Measure
+from ganlab.callbacks.signals import Interrupted
+from ganlab.config.resume import CONFIG_FILE
+from ganlab.errors import ConfigError, GanlabError, TrainingError
+from ganlab.files import remove_refused_run, write_atomically
+from ganlab.models.base import GenerativeModel
+from ganlab.tasks import building, console
+from ganlab.tasks.checkpoints import load_checkpoint, verify_same_model
+from ganlab.tasks.devices import choose_threads
+from ganlab.tasks.scoring import final_scores
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> float | None:
+    """Train in Hydra's run folder; returns the monitored score, if there is one.
+
+    Raises `GanlabError` for a mistake of the user's. A new run's folder is removed again if
+    the mistake was found before training began.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _quieten()
+    try:
+        model, data, trainer, checkpoint = _prepare(settings, folder)
+    except GanlabError:
+        if settings["resume"] is None:
+            remove_refused_run(folder)
+        raise
+    started = time.perf_counter()
+    _fit(trainer, model, data, checkpoint, folder, settings)
+    if not trainer.is_global_zero:
+        return None
+    scores = final_scores(model, data, settings)
+    _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started)
+    console.say_finished(folder, scores, settings)
+    return None
+
+
+def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, Any, Trainer, str | None]:
+    """Everything that a user's mistake can still stop; nothing of value is written yet."""
+    machine = building.settle_machine(settings["trainer"])
+    options = settings["trainer"]
+    model = building.build_model(settings)
+    model.prepare_training(
+        optimizers=settings["optimizer"],
+        seed=settings["seed"],
+        max_iterations=options["max_iterations"],
+        accumulate=options["accumulate"],
+        gradient_scaling=machine.precision == "16-mixed",
+        channels_last=options["channels_last"],
+    )
+    checkpoint = settings["resume"]
+    if checkpoint is not None:
+        saved = load_checkpoint(Path(checkpoint))
+        verify_same_model(saved, settings, Path(checkpoint))
+        model.iteration = int(saved["iteration"])
+        if model.iteration >= options["max_iterations"]:
+            raise ConfigError(
+                f"resume={folder}: this run has finished its {model.iteration} iterations; "
+                f"go on with trainer.max_iterations={2 * model.iteration}"
+            )
+    torch.set_num_threads(choose_threads(options["threads"], model, machine.processes_per_node))
+    data = building.build_data(settings, model)
+    # Only one process decodes or downloads; the others wait for it inside Lightning.
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        data.prepare_data()
+    data.setup()
+    data.verify_batch_size(machine.processes)
+    trainer = building.build_trainer(settings, machine, folder, model)
+    if options["compile"]:
+        model.compile_networks()
+    if checkpoint is not None and trainer.is_global_zero:
+        _record_configuration(folder, settings)
+    return model, data, trainer, checkpoint
+
+
+def _fit(
+    trainer: Trainer, model: GenerativeModel, data: Any, checkpoint: str | None, folder: Path, settings: dict[str, Any]
+) -> None:
+    """Fit, and turn the ways in which training may end early into what the user should know."""
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
+    except Interrupted:
+        if trainer.is_global_zero:
+            console.say_interrupted(folder, model.iteration)
+        raise
+    except TrainingError as error:
+        kept = folder / "checkpoints" / "last.ckpt"
+        hint = f"the last good checkpoint is {kept}" if kept.exists() else "no checkpoint had been saved yet"
+        raise TrainingError(f"training stopped: {error}; {hint}; try a lower learning rate") from None
+
+
+def _write_results(
+    folder: Path,
+    settings: dict[str, Any],
+    trainer: Trainer,
+    model: GenerativeModel,
+    scores: dict[str, dict[str, Any]],
+    seconds: float,
+) -> None:
+    """results.json, and the same scores beside the hyper-parameters in TensorBoard."""
+    measure = next(callback for callback in trainer.callbacks if isinstance(callback, Measure))  # type: ignore[attr-defined]
+    results = {
+        "version": __version__,
+        "model": settings["model"]["name"],
+        "data": settings["data"]["name"],
+        "seed": settings["seed"],
+        "iterations": model.iteration,
+        "scores": scores,
+        "last_values": measure.latest,
+        "wall_seconds": round(seconds, 2),
+        "machine": {
+            "accelerator": trainer.accelerator.__class__.__name__.removesuffix("Accelerator").lower(),
+            "processes": trainer.world_size,
+            "precision": str(trainer.precision),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "system": platform.system(),
+        },
+    }
+    write_atomically(folder / "results.json", lambda file: file.write(json.dumps(results, indent=2).encode()))
+    final = {tag: score["value"] for tag, score in scores.items()}
+    final |= {f"final/{tag.removeprefix('loss/')}": value for tag, value in measure.latest.items() if "loss/" in tag}
+    for logger in trainer.loggers:
+        logger.log_metrics({tag: score["value"] for tag, score in scores.items()}, step=model.iteration)
+        logger.log_hyperparams(_flat(settings), final)  # type: ignore[call-arg]
+        logger.save()
+        logger.finalize("success")
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that distinguish runs, by dotted name."""
+    flat: dict[str, Any] = {"seed": settings["seed"]}
+    stack = [(group, settings[group]) for group in ("model", "data", "optimizer", "trainer")]
+    while stack:
+        name, node = stack.pop()
+        if isinstance(node, dict):
+            stack += [(f"{name}.{key}", child) for key, child in node.items() if key not in ("recommended", "trains")]
+        elif isinstance(node, (int, float, str, bool)):
+            flat[name] = node
+        else:
+            flat[name] = str(node)
+    return flat
+
+
+def _record_configuration(folder: Path, settings: dict[str, Any]) -> None:
+    """A resumed run's configuration replaces the earlier one, so that the folder tells what it holds."""
+    text = OmegaConf.to_yaml(OmegaConf.create({**settings, "resume": None}))
+    write_atomically(folder / CONFIG_FILE, lambda file: file.write(text.encode()))
+
+
+def _quieten() -> None:
+    """Libraries' remarks go to train.log; the screen is for the run's own words."""
+    logging.captureWarnings(True)
+    warnings.simplefilter("default")
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
