@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganlab.config.types import NonNegativeInt, PositiveInt
+from ganlab.errors import OutputError
 from ganlab.pictures import (
     FieldKind,
     class_columns,
@@ -102,10 +103,9 @@ class SamplePictures(Callback):
             picture = self._painter.paint(model)
         try:
             save_atomically(picture, self.path(iteration))
-        except OSError as error:
+        except OutputError as error:
             if not self._warned:
-                reason = error.strerror or error
-                log.warning("%s: no pictures can be written (%s); training goes on", self.folder, reason)
+                log.warning("%s; training goes on", error)
             self._warned = True
         for logger in trainer.loggers:
             add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

@@ -5,6 +5,7 @@ Hydra calls it after composing and before it makes a folder, so that a refused r
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 def settle_folder(config: DictConfig) -> None:
-    """Give the run a folder of its own: one that another run began in the same second gets `_2`, and so on.
+    """Make a folder for the run alone: beside one that another run began in the same second, `_2`, and so on.
 
     Raises `OutputError` where it cannot be written.
     """
@@ -91,17 +92,15 @@ def settle_folder(config: DictConfig) -> None:
     while folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         number += 1
         folder = wanted.with_name(f"{wanted.name}_{number}")
-    _verify_writable(folder)
+    _make(folder)
     if folder != wanted:
         config.hydra.run.dir = str(folder)
 
 
-def _verify_writable(folder: Path) -> None:
-    """The nearest ancestor that exists decides; nothing is made."""
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise OutputError(f"hydra.run.dir={folder}: {existing} is a file, not a folder; choose another folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"hydra.run.dir={folder}: {existing} cannot be written; choose another folder")
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(dir=folder))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"hydra.run.dir={folder}: cannot be written ({reason}); choose another folder") from None

@@ -23,7 +23,16 @@ def problems_of(config: Mapping[str, Any]) -> list[str]:
     optimizers = config.get("optimizer")
     if isinstance(optimizers, Mapping):
         problems += [line for network, node in optimizers.items() for line in _optimizer_problems(node, network)]
-    return problems + _combination_problems(config)
+    return _joined(problems + _combination_problems(config))
+
+
+def _joined(problems: list[str]) -> list[str]:
+    """Keys that got the same wrong value from one place share a line."""
+    keys: dict[str, list[str]] = {}
+    for line in problems:
+        key, separator, rest = line.partition("=")
+        keys.setdefault(separator + rest if separator else line, []).append(key)
+    return [line if line == key[0] else ", ".join(key) + line for line, key in keys.items()]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

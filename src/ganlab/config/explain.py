@@ -38,6 +38,9 @@ def explain(overrides: Sequence[str], config_dir: str | None, original: Exceptio
 
 def _line(error: Exception, overrides: list[str], search: list[str]) -> tuple[str, str | None]:
     message = str(error)
+    unreadable = getattr(error, "override", None)
+    if unreadable in overrides:
+        return f"{unreadable}: cannot be read as key=value ({_first_line(error)})", unreadable
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if f"'{key}/{value}'" in message:

@@ -29,7 +29,10 @@ class DigitsData(ImageDataModule):
         train, test = stratified_split(labels, self.test_fraction, self.split_seed)
         if not len(train):
             raise DataError(f"data.test_fraction={self.test_fraction}: leaves no digits to train on; set it below 1")
-        return tuple(MemoryImages(images[rows], self.labels(labels[rows])) for rows in (train, test))  # type: ignore
+        return (
+            MemoryImages(images[train], self.labels(labels[train])),
+            MemoryImages(images[test], self.labels(labels[test])),
+        )
 
 
 def digit_images(size: int) -> tuple[Tensor, Tensor]:

@@ -86,5 +86,7 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
     if channels == 3:
         return images.expand(-1, 3, -1, -1).contiguous()
     weights = torch.tensor([299, 587, 114], dtype=torch.int32).view(3, 1, 1)
-    gray = [((c.int() * weights).sum(1, keepdim=True) + 500).div_(1000, rounding_mode="floor") for c in images.split(1024)]
+    gray = [
+        ((c.int() * weights).sum(1, keepdim=True) + 500).div_(1000, rounding_mode="floor") for c in images.split(1024)
+    ]
     return torch.cat(gray).to(torch.uint8)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganlab.data.batch import Batch
-from ganlab.data.source import FiniteSource
+from ganlab.data.source import FiniteSource, select
 
 
 def to_unit_range(images: Tensor) -> Tensor:
@@ -32,8 +32,7 @@ class MemoryImages(FiniteSource):
             raise ValueError(f"images must be uint8 [n, channels, height, width], not {images.dtype} {images.shape}")
         self.length = len(images)
         self.images = torch.cat([images, images.flip(3)]) if mirrored else images
-        self.conditions = conditions
-        self.mirrored = mirrored
+        self.conditions = torch.cat([conditions, conditions]) if mirrored and conditions is not None else conditions
 
     @property
     def sample_shape(self) -> list[int]:
@@ -48,13 +47,10 @@ class MemoryImages(FiniteSource):
 
     def gather(self, rows: Tensor) -> Batch:
         samples = to_unit_range(self.images.index_select(0, rows))
-        if self.conditions is None:
-            return Batch(samples, None)
-        originals = rows.remainder(self.length) if self.mirrored else rows
-        return Batch(samples, self.conditions.index_select(0, originals))
+        return Batch(samples, select(self.conditions, rows))
 
     def on(self, device: torch.device, mirrored: bool) -> "MemoryImages":
-        conditions = None if self.conditions is None else self.conditions.to(device)
+        conditions = None if self.conditions is None else self.conditions[: self.length].to(device)
         return MemoryImages(self.images[: self.length].to(device), conditions, mirrored=mirrored)
 
 
@@ -103,7 +99,7 @@ class MappedImages(FiniteSource):
         if self.mirrored:
             flipped = (rows >= len(self)).nonzero().squeeze(1)
             images.index_copy_(0, flipped, images.index_select(0, flipped).flip(3))
-        conditions = None if self.conditions is None else self.conditions.index_select(0, originals)
+        conditions = select(self.conditions, originals)
         if self.device.type == "cuda":
             images = images.pin_memory()
             conditions = None if conditions is None else conditions.pin_memory().to(self.device, non_blocking=True)

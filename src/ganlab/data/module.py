@@ -104,6 +104,10 @@ class LabDataModule(LightningDataModule):
 
     def verify_classes(self, names: list[str]) -> None:
         """Refuse a declared number of classes that is neither 0 (labels are left out) nor that of `names`."""
+        if self.num_classes and not names:
+            raise DataError(
+                f"data.num_classes={self.num_classes}: data={self.name} has no class labels; set data.num_classes=0"
+            )
         if self.num_classes not in (0, len(names)):
             shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
             raise DataError(

@@ -68,7 +68,7 @@ class GaussianModes(PointsData):
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         labels = torch.randint(len(self.modes), (count,), generator=generator)
         noise = torch.randn(count, 2, generator=generator)
-        return self.modes[labels].add_(noise, alpha=self.std), labels if self.num_classes else None
+        return self.modes.index_select(0, labels).add_(noise, alpha=self.std), labels if self.num_classes else None
 
 
 class RingData(GaussianModes):

@@ -81,8 +81,9 @@ class PointSet(FiniteSource):
         return len(self.points)
 
     def gather(self, rows: Tensor) -> Batch:
-        return Batch(self.points.index_select(0, rows), _select(self.conditions, rows))
+        return Batch(self.points.index_select(0, rows), select(self.conditions, rows))
 
 
-def _select(conditions: Tensor | None, rows: Tensor) -> Tensor | None:
+def select(conditions: Tensor | None, rows: Tensor) -> Tensor | None:
+    """The conditions of some rows, if there are any."""
     return None if conditions is None else conditions.index_select(0, rows)

@@ -64,7 +64,6 @@ class AdversarialModel(GenerativeModel):
     def training_step(self, batch: Any, batch_idx: int) -> Measurements:
         self.begin_iteration()
         samples, conditions = self._batches(batch)
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc, attr-defined]
         measured: Measurements = {}
 
         for update in range(self.discriminator_updates):
@@ -75,8 +74,7 @@ class AdversarialModel(GenerativeModel):
                 with torch.set_grad_enabled(last and self.accumulate == 1):
                     fakes = self.generator(self.draw_latents(len(real)), condition)
                 measured |= self._discriminator_backward(real, fakes.detach(), condition)
-            discriminator_optimizer.step()
-            discriminator_optimizer.zero_grad()
+            self.update("discriminator")
             self.after_discriminator_update()
 
         self._set_trainable("discriminator", False)
@@ -85,8 +83,7 @@ class AdversarialModel(GenerativeModel):
             if self.accumulate > 1:
                 fakes = self.generator(self.draw_latents(len(samples[index])), condition)
             measured |= self._generator_backward(fakes, condition)
-        generator_optimizer.step()
-        generator_optimizer.zero_grad()
+        self.update("generator")
         self._set_trainable("discriminator", True)
 
         self.finish_iteration()

@@ -67,6 +67,7 @@ class GenerativeModel(lightning.LightningModule):
         self.channels_last = False
         self._noise: torch.Generator | None = None
         self._parameters_of: dict[str, list[nn.Parameter]] = {}
+        self._optimizer_of: dict[str, Any] = {}
         self._schedulers: list[Any] = []
 
     # -- set up ---------------------------------------------------------------------------------------------
@@ -106,6 +107,9 @@ class GenerativeModel(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         schedulers = self.lr_schedulers()
+        optimizers = self.optimizers()
+        ordered = optimizers if isinstance(optimizers, list) else [optimizers]
+        self._optimizer_of = dict(zip(self.trained_networks, ordered, strict=True))
         self._schedulers = schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []
         for name in self.trained_networks:
             self._set_trainable(name, True)
@@ -134,6 +138,26 @@ class GenerativeModel(lightning.LightningModule):
             self.trainer.should_stop = True
         for scheduler in self._schedulers:
             scheduler.step()
+
+    def update(self, network: str) -> None:
+        """One step of a network's optimizer, then its gradients are dropped.
+
+        Lightning's wrapper of an optimizer costs as much as a small network's fused step, and is needed for
+        fp16 only, where the scaler stands between gradient and step; elsewhere the hooks are called from here.
+        """
+        optimizer = self._optimizer_of[network]
+        if self.gradient_scaling:
+            optimizer.step()
+        else:
+            plain = optimizer.optimizer
+            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+                callback.on_before_optimizer_step(self.trainer, self, plain)
+            self.on_before_optimizer_step(plain)
+            plain.step()
+        optimizer.zero_grad()
+        # Autocast keeps low-precision copies of weights for a whole training step; these are out of date now.
+        if torch.is_autocast_enabled(self.device.type):
+            torch.clear_autocast_cache()
 
     def draw_latents(self, count: int) -> Tensor:
         """This rank's part of the global batch of latents: [count, latent_dim]."""

@@ -5,7 +5,7 @@ Nothing here knows of models, data, Lightning or configuration.
 
 from ganlab.pictures.grid import class_columns, image_grid, shown_classes, to_bytes, to_pil
 from ganlab.pictures.plane import FieldKind, plane, plane_lattice, plane_limits
-from ganlab.pictures.saving import save_atomically, write_atomically
+from ganlab.pictures.saving import save_atomically
 from ganlab.pictures.strip import back_and_forth, interpolation_frames, interpolation_strip, save_gif
 from ganlab.pictures.walk import Prior, slerp, walk_between
 
@@ -27,5 +27,4 @@ __all__ = [
     "to_bytes",
     "to_pil",
     "walk_between",
-    "write_atomically",
 ]

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ganlab.files import write_atomically
 from ganlab.pictures.grid import image_grid
-from ganlab.pictures.saving import write_atomically
 
 
 def interpolation_strip(images: Tensor, row_captions: Sequence[str] | None = None) -> Image.Image:
@@ -39,8 +39,10 @@ def back_and_forth(frames: Sequence[Image.Image]) -> list[Image.Image]:
 def save_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int = 60) -> None:
     """An animation that runs for ever, `milliseconds` a frame (GIF keeps hundredths of a second).
 
-    All frames share one palette, so that nothing flickers that did not change; of pictures in
-    gray every shade is kept. Written atomically.
+    All frames share one palette, so that nothing flickers that did not change. Written atomically.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     first, *rest = _one_palette(frames)
     write_atomically(

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from hydra.utils import instantiate
@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.finite import FiniteGuard
+from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
@@ -21,6 +22,8 @@ from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
+
+Watcher = TypeVar("Watcher", bound=Callback)
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +123,12 @@ def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list
         callbacks.append(
             SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])
         )
-    callbacks += [instantiate(extra, _convert_="all") for extra in watching["extra"]]
-    return [
-        *callbacks,
-        checkpoints,
-        ProgressBar(measure, last, options["progress"]),
-        EndOnSignal(checkpoints, options["log_every"]),
-    ]
+    callbacks += [checkpoints, ProgressBar(measure, last, options["progress"])]
+    callbacks += [EndOnSignal(checkpoints, options["log_every"])]
+    return [*(instantiate(extra, _convert_="all") for extra in watching["extra"]), CallbackGroup(callbacks)]
+
+
+def member(trainer: Trainer, kind: type[Watcher]) -> Watcher:
+    """The callback of a kind in a trainer that `build_trainer` has made."""
+    groups = [callback for callback in trainer.callbacks if isinstance(callback, CallbackGroup)]  # type: ignore[attr-defined]
+    return next(callback for group in groups for callback in group.members if isinstance(callback, kind))

@@ -59,7 +59,7 @@ def sample(options: SampleOptions) -> None:
         interpolate=options.interpolate,
         batch=options.batch,
         prior=model.prior,
-        num_classes=settings["data"]["num_classes"] or None,
+        num_classes=settings["data"]["num_classes"],
         names=checkpoint["ganlab"].get("condition_names", []),
     )
     console.say(f"{options.count} samples: {console.relative(written)}")

@@ -5,8 +5,7 @@ size of the chunks or on the device that decodes them.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganlab.errors import ConfigError, OutputError
+from ganlab.files import write_atomically
 from ganlab.pictures import (
     Prior,
     back_and_forth,
@@ -29,7 +29,6 @@ from ganlab.pictures import (
     shown_classes,
     to_pil,
     walk_between,
-    write_atomically,
 )
 
 Condition = int | Sequence[int] | Sequence[float] | None
@@ -120,14 +119,12 @@ def write_samples(
     arrays = {"samples": samples, "latents": latents.cpu()} | ({} if conditions is None else {"conditions": conditions})
     contents: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
     contents |= {"seed": np.int64(seed), "iteration": np.int64(model.iteration)}
-    with _writing(folder):
-        if len(model.sample_shape) == 3:
-            for index, image in enumerate(samples):
-                save_atomically(to_pil(image), folder / "images" / f"{index:06d}.png")
-            save_atomically(_sample_grid(samples, cycle, _captions(cycle, names)), folder / "grid.png")
-        elif list(model.sample_shape) == [2]:
-            save_atomically(_points(model, samples, conditions, names), folder / "points.png")
-        write_atomically(folder / "samples.npz", lambda file: np.savez(file, **contents))
+    if len(model.sample_shape) == 3:
+        _write_images(samples, folder / "images")
+        save_atomically(_sample_grid(samples, cycle, _captions(cycle, names)), folder / "grid.png")
+    elif list(model.sample_shape) == [2]:
+        save_atomically(_points(model, samples, conditions, names), folder / "points.png")
+    write_atomically(folder / "samples.npz", lambda file: np.savez(file, **contents))
 
 
 def write_interpolation(
@@ -167,10 +164,8 @@ def write_interpolation(
     latents = walk_between(ends[0], ends[1], (steps - 1) * FRAMES_A_STEP + 1, prior)
     conditions = None if cycle is None else cycle[shown].repeat_interleave(latents.shape[1], dim=0)
     images = _decoded(model, latents.flatten(0, 1), conditions, batch).unflatten(0, (walks, -1))
-    with _writing(folder):
-        strip = interpolation_strip(images[:, ::FRAMES_A_STEP], captions or None)
-        save_atomically(strip, folder / "interpolation.png")
-        save_gif(back_and_forth(interpolation_frames(images, captions or None)), folder / "interpolation.gif")
+    save_atomically(interpolation_strip(images[:, ::FRAMES_A_STEP], captions or None), folder / "interpolation.png")
+    save_gif(back_and_forth(interpolation_frames(images, captions or None)), folder / "interpolation.gif")
 
 
 def condition_cycle(model: SampledModel, condition: Condition, num_classes: int | None = None) -> Tensor | None:
@@ -279,6 +274,16 @@ def _sample_grid(samples: Tensor, cycle: Tensor | None, captions: list[str]) -> 
     return image_grid(samples[chosen], len(shown), captions=[captions[index] for index in shown])
 
 
+def _write_images(samples: Tensor, folder: Path) -> None:
+    """000000.png, 000001.png, …; plainly, since thousands of them would wait long for the disk one by one."""
+    try:
+        folder.mkdir(parents=True)
+        for index, image in enumerate(samples):
+            to_pil(image).save(folder / f"{index:06d}.png", format="PNG")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+
+
 def _points(model: SampledModel, samples: Tensor, conditions: Tensor | None, names: Sequence[str]) -> Image.Image:
     classes = conditions if conditions is not None and conditions.ndim == 1 else None
     class_names = [] if classes is None else _captions(torch.arange(model.condition_size), names)
@@ -291,11 +296,3 @@ def _refuse_overwriting(folder: Path, *names: str) -> None:
     for name in names:
         if (folder / name).exists():
             raise OutputError(f"{folder / name} is there already; give another folder")
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from error

@@ -117,7 +117,7 @@ def _write_results(
     seconds: float,
 ) -> None:
     """results.json, and the same scores beside the hyper-parameters in TensorBoard."""
-    measure = next(callback for callback in trainer.callbacks if isinstance(callback, Measure))  # type: ignore[attr-defined]
+    measure = building.member(trainer, Measure)
     results = {
         "version": __version__,
         "model": settings["model"]["name"],
