@@ -139,13 +139,13 @@ class AdversarialModel(GenerativeModel):
         """Latents [n, latent_dim] to samples [n, *sample_shape], by the averaged generator if there is one."""
         network = self.generator if self.generator_ema is None else self.generator_ema.network
         with evaluating(network):
-            return network(latents, self.condition_vectors(condition))
+            return network(latents.to(self.dtype), self.condition_vectors(condition))
 
     @torch.no_grad()
     def score(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Raw discriminator scores [n] of samples [n, *sample_shape]."""
         with evaluating(self.discriminator):
-            return self.discriminator(samples, self.condition_vectors(condition))
+            return self.discriminator(samples.to(self.dtype), self.condition_vectors(condition))
 
 
 class evaluating:

@@ -166,9 +166,10 @@ class GenerativeModel(lightning.LightningModule):
         return latents[self.global_rank * count : (self.global_rank + 1) * count]
 
     def _draw(self, count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
-        if self.prior == "uniform":
-            return torch.rand(count, self.latent_dim, generator=generator, device=device) * 2 - 1
-        return torch.randn(count, self.latent_dim, generator=generator, device=device)
+        draw = torch.rand if self.prior == "uniform" else torch.randn
+        # Always drawn in float32, so that a run in float64 sees the noise of one in float32.
+        latents = draw(count, self.latent_dim, generator=generator, device=device, dtype=torch.float32)
+        return (latents * 2 - 1 if self.prior == "uniform" else latents).to(self.dtype)
 
     def parameters_of(self, network: str) -> list[nn.Parameter]:
         """The parameters of a trained network, listed once: walking the modules at each step is slow."""

@@ -76,8 +76,8 @@ def choose_threads(wanted: int | str, model: nn.Module, processes: int) -> int:
     """CPU threads for this process: one for tiny networks, else this process's share of the cores."""
     if isinstance(wanted, int):
         return wanted
-    if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        if sum(parameter.numel() for parameter in model.parameters()) < TINY:
-            return 1
+    convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    if not convolutional and sum(parameter.numel() for parameter in model.parameters()) < TINY:
+        return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // processes)

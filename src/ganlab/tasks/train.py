@@ -170,6 +170,8 @@ def _record_configuration(folder: Path, settings: dict[str, Any]) -> None:
 def _quieten() -> None:
     """Libraries' remarks go to train.log; the screen is for the run's own words."""
     logging.captureWarnings(True)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("default")
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         library = logging.getLogger(name)

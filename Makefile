@@ -1,0 +1,43 @@
+# `make train` and `make test` are all that a fresh machine needs; both set up what they use in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= outputs
+
+.PHONY: help install train test test-slow lint bench tensorboard clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/installed ## a virtual environment in .venv with ganlab and its tools
+
+train: install ## the default job: a conditional GAN on real handwritten digits, about a minute on a CPU
+	$(BIN)/python -m ganlab
+
+test: install ## the tests
+	$(BIN)/python -m pytest
+
+test-slow: install ## statistical checks and long runs
+	$(BIN)/python -m pytest -m slow
+
+lint: install ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## speed against a plain PyTorch loop, and quality over seeds
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/quality.py
+
+tensorboard: install ## watch the runs: http://localhost:6006
+	$(BIN)/tensorboard --logdir $(RUN)
+
+clean: ## remove what was built (outputs/ and data/ stay)
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
