@@ -23,7 +23,7 @@ def test_shapes_and_range(loaded, size, channels):
 
 
 def test_both_halves_together_are_scikit_learns_digits(loaded):
-    module = loaded("digits", "image_size=8")
+    module = loaded("digits", "image_size=8", "margin=0")
     found = {}
     for split in ("train", "test"):
         samples, labels = module.examples(2000, split)
@@ -73,3 +73,10 @@ def test_another_number_of_classes_is_refused(build):
 def test_no_digits_left_to_train_on_is_refused(build):
     with pytest.raises(DataError, match=r"data\.test_fraction"):
         build("digits", "test_fraction=1").setup()
+
+
+def test_a_margin_leaves_the_edge_black_and_the_digits_whole(loaded):
+    framed = loaded("digits", "image_size=10", "margin=1").examples(50).samples
+    bare = loaded("digits", "image_size=8", "margin=0").examples(50).samples
+    assert torch.equal(framed[:, :, 1:-1, 1:-1], bare)
+    assert (torch.cat([framed[:, :, 0], framed[:, :, -1], framed[..., 0], framed[..., -1]], dim=2) == -1).all()

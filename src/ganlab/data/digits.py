@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ganlab.config.types import Fraction, NonNegativeInt
 from ganlab.data.hashing import stable_share
@@ -15,16 +16,27 @@ DIGITS = [str(digit) for digit in range(10)]
 
 
 class DigitsData(ImageDataModule):
-    """Digits 0-9, scaled from 8x8 to `image_size`; a stratified share `test_fraction` is held out."""
+    """Digits 0-9, scaled from 8x8 to `image_size`; a stratified share `test_fraction` is held out.
 
-    def __init__(self, *, test_fraction: Fraction = 0.5, split_seed: NonNegativeInt = 0, **common: Any) -> None:
+    The digits touch the edge of their 8x8 frame: `margin` empty pixels around it keep them whole, and apart when shown.
+    """
+
+    def __init__(
+        self,
+        *,
+        margin: NonNegativeInt = 1,
+        test_fraction: Fraction = 0.5,
+        split_seed: NonNegativeInt = 0,
+        **common: Any,
+    ) -> None:
         super().__init__(**common)
+        self.margin = margin
         self.test_fraction = test_fraction
         self.split_seed = split_seed
 
     def load(self) -> tuple[MemoryImages, MemoryImages]:
         self.verify_classes(DIGITS)
-        images, labels = digit_images(self.image_size)
+        images, labels = digit_images(self.image_size, self.margin)
         images = with_channels(images, self.channels)
         train, test = stratified_split(labels, self.test_fraction, self.split_seed)
         if not len(train):
@@ -35,15 +47,15 @@ class DigitsData(ImageDataModule):
         )
 
 
-def digit_images(size: int) -> tuple[Tensor, Tensor]:
-    """All digits, uint8 [1797, 1, size, size], and their labels, int64 [1797]."""
+def digit_images(size: int, margin: int = 0) -> tuple[Tensor, Tensor]:
+    """All digits with `margin` black pixels around their 8x8, uint8 [1797, 1, size, size]; labels, int64 [1797]."""
     # Imported here: it takes a second, and only this data set needs it.
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     ink = torch.from_numpy(digits.images).unsqueeze(1)  # 0…16
     images = ink.mul(255 / 16).round().to(torch.uint8)
-    return resize(images, size), torch.from_numpy(digits.target).long()
+    return resize(pad(images, [margin] * 4), size), torch.from_numpy(digits.target).long()
 
 
 def stratified_split(labels: Tensor, test_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
