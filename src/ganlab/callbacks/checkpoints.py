@@ -30,7 +30,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """checkpoints/iteration_000500.ckpt every `every` iterations and at the end; last.ckpt is the newest.
 
-    The newest `keep` stay. Each holds the configuration, so that a model can be rebuilt from the file alone.
+    The newest `keep` stay; those of a later iteration (the run went on from an earlier one) are let be. Each holds the configuration, so that a model can be rebuilt from the file alone.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class Checkpoints(Callback):
             self.save(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        checkpoint["ganlab"] = {"version": __version__, "config": self.config}
+        names = list(getattr(trainer.datamodule, "condition_names", []))  # type: ignore[attr-defined]
+        checkpoint["ganlab"] = {"version": __version__, "config": self.config, "condition_names": names}
 
     def save(self, trainer: Trainer, pl_module: Any) -> None:
         """Save now, on all ranks together; raises `TrainingError` rather than save a NaN."""
@@ -83,5 +84,8 @@ class Checkpoints(Callback):
         os.replace(temporary, self.folder / LAST)
 
     def _prune(self) -> None:
-        for old in sorted(self.folder.glob("iteration_*.ckpt"))[: -self.keep]:
+        # By number, not by name: a seventh digit would put the newest first.
+        count = {path: int(path.stem.removeprefix("iteration_")) for path in self.folder.glob("iteration_*.ckpt")}
+        past = sorted((path for path in count if count[path] <= (self.saved_at or 0)), key=count.__getitem__)
+        for old in past[: -self.keep]:
             old.unlink(missing_ok=True)

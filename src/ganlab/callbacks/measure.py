@@ -14,15 +14,16 @@ from torch import Tensor
 
 CHARTS = {
     "players": {
-        "losses": ["loss/generator", "loss/discriminator"],
-        "discriminator: real and generated": ["loss/discriminator_real", "loss/discriminator_fake"],
-        "raw scores": ["score/real", "score/fake"],
-        "accuracy (1/2 at equilibrium)": ["accuracy/discriminator_real", "accuracy/discriminator_fake"],
+        "losses": ["loss/generator$", "loss/discriminator$"],
+        "discriminator: real and generated": ["loss/discriminator_real$", "loss/discriminator_fake$"],
+        "raw scores": ["score/real$", "score/fake$"],
+        "accuracy (1/2 at equilibrium)": ["accuracy/discriminator_real$", "accuracy/discriminator_fake$"],
     },
     "optimization": {"gradient norms": ["grad_norm/.*"], "learning rates": ["lr/.*"]},
     "scores": {"metrics": ["metric/.*"]},
 }
-"""TensorBoard's custom scalars: what belongs together on one chart."""
+"""TensorBoard's custom scalars: what belongs together on one chart. Tags are patterns that match from the start,
+so without the `$` a player's loss would bring the terms that it is made of."""
 
 
 class Measure(Callback):
@@ -34,6 +35,7 @@ class Measure(Callback):
         self.images_per_iteration = images_per_iteration
         self.latest: dict[str, float] = {}
         self._norms: dict[str, Tensor] = {}
+        self._rates: dict[str, float] = {}
         self._since: tuple[float, int] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -53,11 +55,15 @@ class Measure(Callback):
         return iteration % self.every == 0 or iteration == self.max_iterations
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients are unscaled here, and not yet clipped: the module clips after its callbacks."""
+        """Gradients are unscaled here, and not yet clipped: the module clips after its callbacks.
+
+        The learning rate is the one of this step; at the iteration's end the schedule has moved on.
+        """
         if pl_module.measuring:
             network = pl_module.network_of(optimizer)
             gradients = [p.grad for p in pl_module.parameters_of(network) if p.grad is not None]
             self._norms[f"grad_norm/{network}"] = torch.nn.utils.get_total_norm(gradients)
+            self._rates[f"lr/{network}"] = float(optimizer.param_groups[0]["lr"])
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         iteration = pl_module.iteration
@@ -70,9 +76,7 @@ class Measure(Callback):
         stacked = torch.stack([value.float() for value in measured.values()])
         means = trainer.strategy.reduce(stacked, reduce_op="mean")
         assert isinstance(means, Tensor)
-        self.latest = dict(zip(measured, means.tolist(), strict=True))
-        for optimizer in pl_module.trainer.optimizers:
-            self.latest[f"lr/{pl_module.network_of(optimizer)}"] = float(optimizer.param_groups[0]["lr"])
+        self.latest = dict(zip(measured, means.tolist(), strict=True)) | self._rates
         self.latest["throughput/images_per_second"] = self._throughput(pl_module.iteration)
         for logger in trainer.loggers:
             logger.log_metrics(self.latest, step=pl_module.iteration)

@@ -21,7 +21,6 @@ class ProgressBar(Callback):
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._line_every = max(1, max_iterations // 10)
         self._redraw_every = max(1, min(20, max_iterations // 100))
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -46,8 +45,11 @@ class ProgressBar(Callback):
         if self._bar is not None and self._task is not None:
             if iteration % self._redraw_every == 0 or iteration == self.max_iterations:
                 self._bar.update(self._task, completed=iteration, values=self._values())
-        elif self.enabled and trainer.is_global_zero and iteration % self._line_every == 0:
+        elif self.enabled and trainer.is_global_zero and self._tenths(iteration) > self._tenths(iteration - 1):
             self._console.print(f"{iteration}/{self.max_iterations}  {self._values()}", highlight=False)
+
+    def _tenths(self, iteration: int) -> int:
+        return 10 * iteration // self.max_iterations
 
     def _values(self) -> str:
         """The newest logged values, as short as they can be."""
@@ -56,7 +58,14 @@ class ProgressBar(Callback):
         speed = latest.get("throughput/images_per_second")
         return "  ".join([*losses, *([f"{speed:,.0f} img/s"] if speed else [])])
 
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Lightning calls no `teardown` then, and a bar left alone hides the cursor and redraws over the message."""
+        self._stop()
+
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,6 +71,7 @@ class CSVRecord(Logger):
             with self.path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
 
+    @rank_zero_only
     def _rewrite(self) -> None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self._columns)
@@ -89,4 +89,4 @@ class CSVRecord(Logger):
 
 
 def _number(value: float) -> str:
-    return repr(float(value)) if math.isfinite(value) else str(float(value))
+    return repr(float(value))

@@ -5,7 +5,8 @@ Hydra calls it after composing and before it makes a folder, so that a refused r
 
 import os
 import sys
-import tempfile
+import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +15,49 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config.check import problems_of, unused_optimizers
-from ganlab.config.resume import rebase
+from ganlab.config.resume import rebase, task_overrides
 from ganlab.errors import ConfigError, GanlabError, OutputError
+from ganlab.files import claim_folder
 
 
 class CheckConfig(Callback):
     """Refuses what cannot run: problems go to standard error, a line each, and the exit code is 2."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # Hydra turns an Exception of a callback into a warning; SystemExit passes.
+        # Hydra turns an Exception of a callback into a warning, and would train; SystemExit passes.
         try:
             prepare(config)
         except GanlabError as mistake:
             print(mistake, file=sys.stderr)
             raise SystemExit(mistake.exit_code) from None
-
-    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """A job of a sweep that runs in this process was not seen by `on_run_start`."""
-        if config.hydra.mode is not None and config.hydra.mode.name == "MULTIRUN":
-            drop_unused_optimizers(config)
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
 
 def prepare(config: DictConfig) -> None:
     """Check a composed configuration and settle its folder, both in place; raises `GanlabError`."""
     if config.get("resume") is not None:
         rebase(config)
-    drop_unused_optimizers(config)
-    check(config)
+    check_job(config, task_overrides(config.hydra))
     if "LOCAL_RANK" not in os.environ and config.get("resume") is None:
         settle_folder(config)
 
 
-def drop_unused_optimizers(config: DictConfig) -> None:
+def check_job(config: DictConfig, overrides: Iterable[str]) -> None:
+    """Check the configuration of one job, and drop from it, in place, what its model has no use for."""
+    drop_unused_optimizers(config, overrides)
+    check(config)
+
+
+def drop_unused_optimizers(config: DictConfig, overrides: Iterable[str]) -> None:
     """Remove the optimizers of networks that the model does not have; refuse one that was asked for by name."""
     unused = unused_optimizers(config)
-    trained = ", ".join(config.model.get("trains") or [])
+    model = config.get("model") or {}
+    trained = ", ".join(model.get("trains") or [])
     asked = [
-        f"{override.lstrip('+~')}: model={config.model.get('name')} trains {trained} and no {network}"
-        for override in config.hydra.overrides.task
+        f"{override.lstrip('+~')}: model={model.get('name')} trains {trained} and no {network}"
+        for override in overrides
         for network in unused
         if override.lstrip("+~").startswith(f"optimizer.{network}.")
     ]
@@ -64,15 +70,29 @@ def drop_unused_optimizers(config: DictConfig) -> None:
 
 def check(config: DictConfig) -> None:
     """Raise `ConfigError` with a line for each problem of the composed configuration."""
+    task = _without_hydra(config)
+    written: Any = OmegaConf.to_container(task, resolve=False)
     try:
-        resolved = OmegaConf.to_container(_without_hydra(config), resolve=True, throw_on_missing=True)
+        resolved: Any = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        where = f"{error.full_key}: " if error.full_key else ""
-        raise ConfigError(f"{where}{str(error).splitlines()[0]}") from None
-    assert isinstance(resolved, dict)
-    problems = problems_of({str(key): value for key, value in resolved.items()})
+        raise ConfigError(_told(error)) from None
+    problems = problems_of(resolved, set(_derived(written)))
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _told(error: OmegaConfBaseException) -> str:
+    where = f"{error.full_key}: " if error.full_key else ""
+    return f"{where}{str(error).splitlines()[0]}"
+
+
+def _derived(node: dict[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of the values that follow from others by interpolation, wholly or (a list) in part."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _derived(value, f"{prefix}{key}.")
+        elif "${" in str(value):
+            yield f"{prefix}{key}"
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
@@ -83,24 +103,20 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 def settle_folder(config: DictConfig) -> None:
-    """Make a folder for the run alone: beside one that another run began in the same second, `_2`, and so on.
+    """Claim the run's folder, or one beside it if another run began in the same second.
 
     Raises `OutputError` where it cannot be written.
     """
-    wanted = Path(config.hydra.run.dir)
-    folder, number = wanted, 1
-    while folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}_{number}")
-    _make(folder)
-    if folder != wanted:
-        config.hydra.run.dir = str(folder)
-
-
-def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(dir=folder))
+        wanted = Path(config.hydra.run.dir)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"hydra.run.dir: {_told(error)}") from None
+    if wanted.name in ("", ".."):
+        raise OutputError(f"hydra.run.dir={wanted}: a run needs a folder of its own; name one")
+    try:
+        folder = claim_folder(wanted)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise OutputError(f"hydra.run.dir={folder}: cannot be written ({reason}); choose another folder") from None
+        raise OutputError(f"hydra.run.dir={wanted}: cannot be written ({reason}); choose another folder") from None
+    if folder != wanted:
+        config.hydra.run.dir = str(folder)

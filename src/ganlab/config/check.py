@@ -1,7 +1,8 @@
 """One pass over the whole composed configuration; every problem at once, a line each."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,8 +14,16 @@ METADATA = ("_target_", "recommended", "trains")
 """Keys of a model that speak to the configuration and not to its constructor."""
 
 
-def problems_of(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a composed, resolved configuration: one line a problem, empty if nothing is."""
+LISTED = 30
+"""Names that a line can list; the keys of a whole configuration are too many."""
+
+
+def problems_of(config: Mapping[str, Any], derived: Collection[str] = ()) -> list[str]:
+    """What is wrong with a composed, resolved configuration: one line a problem, empty if nothing is.
+
+    `derived`: dotted names of values that follow from others by interpolation; they are not blamed for
+    what is wrong with the data.
+    """
     problems = _validate(RunConfig, config, prefix=())
     for group in ("model", "data"):
         node = config.get(group)
@@ -23,25 +32,36 @@ def problems_of(config: Mapping[str, Any]) -> list[str]:
     optimizers = config.get("optimizer")
     if isinstance(optimizers, Mapping):
         problems += [line for network, node in optimizers.items() for line in _optimizer_problems(node, network)]
-    return _joined(problems + _combination_problems(config))
+    return _joined(_without_echoes(problems + _combination_problems(config), derived))
+
+
+def _key(line: str) -> str:
+    return re.split("[=:]", line, maxsplit=1)[0]
+
+
+def _without_echoes(problems: list[str], derived: Collection[str]) -> list[str]:
+    """Without the lines on values that follow from the data's, where something is wrong with the data itself."""
+    echoes = [line for line in problems if any(f"{_key(line)}.".startswith(f"{name}.") for name in derived)]
+    told = [line for line in problems if line not in echoes]
+    return told if any(_key(line).startswith("data.") for line in told) else problems
 
 
 def _joined(problems: list[str]) -> list[str]:
-    """Keys that got the same wrong value from one place share a line."""
-    keys: dict[str, list[str]] = {}
+    """The same value of the same name, wrong in several networks, is one line."""
+    keys: dict[tuple[str, str], list[str]] = {}
     for line in problems:
-        key, separator, rest = line.partition("=")
-        keys.setdefault(separator + rest if separator else line, []).append(key)
-    return [line if line == key[0] else ", ".join(key) + line for line, key in keys.items()]
+        key = _key(line)
+        keys.setdefault((key.rpartition(".")[2], line.removeprefix(key)), []).append(key)
+    return [", ".join(alike) + rest for (_, rest), alike in keys.items()]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """` (nearest: a, b)` for a word that is not known, or all that is known if nothing is near."""
+    """`; nearest: a, b` for a word that is not known, or all that is known if nothing is near and it is not much."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"; nearest: {', '.join(close)}"
-    return f"; there are: {', '.join(known)}" if known else ""
+    return f"; there are: {', '.join(known)}" if 0 < len(known) <= LISTED else ""
 
 
 def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
@@ -97,6 +117,11 @@ def lines_of(
         messages = grouped.setdefault(key, (value, []))[1]
         if message not in messages:
             messages.append(message)
+    for key in [key for key in grouped if key.rpartition(".")[0] in grouped]:
+        inside = f"a list in which each {_alternatives(grouped.pop(key)[1])}"
+        messages = grouped[key.rpartition(".")[0]][1]
+        if inside not in messages:
+            messages.append(inside)
     return [
         f"{key}{'' if value is _ABSENT else f'={_shown(value)}'}: {_alternatives(messages)}"
         for key, (value, messages) in grouped.items()
@@ -168,5 +193,5 @@ def _combination_problems(config: Mapping[str, Any]) -> list[str]:
 
 def unused_optimizers(config: Mapping[str, Any]) -> list[str]:
     """Networks that the optimizer group names and the model does not train."""
-    trained = config.get("model", {}).get("trains") or []
-    return [network for network in config.get("optimizer", {}) if network not in trained]
+    trained = (config.get("model") or {}).get("trains")
+    return [] if trained is None else [network for network in config.get("optimizer") or {} if network not in trained]

@@ -1,31 +1,35 @@
 """Hydra's refusals in this project's words: every wrong override, a line each, the nearest right one beside it."""
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config.check import nearest
 from ganlab.config.paths import conf_folder
 
-_PASSED_OVER = ("hydra.", "hydra/")
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
+"""What Hydra raises for overrides that cannot be composed."""
 
 
 def explain(overrides: Sequence[str], config_dir: str | None, original: Exception) -> str:
     """Lines that say what is wrong with the overrides that Hydra refused; `original` if nothing else is found."""
     GlobalHydra.instance().clear()
-    remaining = [o for o in overrides if not o.startswith(_PASSED_OVER)]
+    remaining = list(overrides)
     lines: list[str] = []
-    search = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    search = (f"hydra.searchpath=[file://{Path(config_dir).resolve()}]",) if config_dir else ()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        for _ in range(len(remaining) + 1):
+        while remaining:
             try:
                 compose("config", overrides=[*remaining, *search])
-            except HydraException as error:
+            except REFUSALS as error:
                 line, culprit = _line(error, remaining, search)
                 if culprit is None:
                     break
@@ -36,7 +40,7 @@ def explain(overrides: Sequence[str], config_dir: str | None, original: Exceptio
     return "\n".join(lines) or _first_line(original)
 
 
-def _line(error: Exception, overrides: list[str], search: list[str]) -> tuple[str, str | None]:
+def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tuple[str, str | None]:
     message = str(error)
     unreadable = getattr(error, "override", None)
     if unreadable in overrides:
@@ -48,12 +52,20 @@ def _line(error: Exception, overrides: list[str], search: list[str]) -> tuple[st
             return f"{override}: there is no {key} named {value}{_options(value, options)}", override
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if f"'{key}'" in message or f"'{key}@" in message:
-            return f"{override}: unknown key{nearest(key, _known_keys(search))}", override
+        if key and (f"'{key}'" in message or f"'{key}@" in message):
+            return f"{override}: unknown key{_nearest_key(key, search)}", override
     for override in overrides:
-        if f"'{override}'" in message or f" {override}" in message:
+        if f"'{override}'" in message or f" {override}" in message or not _composes(override, search):
             return f"{override}: {_first_line(error)}", override
     return "", None
+
+
+def _composes(override: str, search: tuple[str, ...]) -> bool:
+    try:
+        compose("config", overrides=[override, *search])
+    except REFUSALS:
+        return False
+    return True
 
 
 def _options(value: str, options: list[str]) -> str:
@@ -62,20 +74,26 @@ def _options(value: str, options: list[str]) -> str:
     return close if close == listed else f"{close}{listed}"
 
 
-def _known_keys(search: list[str]) -> list[str]:
+def _nearest_key(key: str, search: tuple[str, ...]) -> str:
+    """The nearest keys of the group that is meant, or of the whole configuration if there is no such group."""
+    known, group = _known_keys(search), key.rpartition(".")[0]
+    inside = [other for other in known if group and other.rpartition(".")[0] == group]
+    return nearest(key, inside or known) or nearest(key, [other for other in known if "." not in other])
+
+
+@functools.cache
+def _known_keys(search: tuple[str, ...]) -> list[str]:
     try:
-        return _leaves(compose("config", overrides=search), "")
-    except HydraException:
+        config = compose("config", overrides=list(search), return_hydra_config=True)
+    except REFUSALS:
         return []
+    return _names(OmegaConf.to_container(config, resolve=False), "")
 
 
-def _leaves(config: DictConfig, prefix: str) -> list[str]:
-    keys = []
-    for key, value in config.items_ex(resolve=False):
-        keys.append(f"{prefix}{key!s}")
-        if OmegaConf.is_dict(value):
-            keys += _leaves(value, f"{prefix}{key!s}.")
-    return keys
+def _names(node: Any, prefix: str) -> list[str]:
+    if not isinstance(node, dict):
+        return []
+    return [name for key, value in node.items() for name in [f"{prefix}{key}", *_names(value, f"{prefix}{key}.")]]
 
 
 def _first_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ganlab.errors import CheckpointError, ConfigError
 
@@ -12,15 +13,15 @@ CONFIG_FILE = Path(".hydra") / "config.yaml"
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
-def find_run(path: str | Path) -> tuple[Path, Path]:
-    """The run folder and the checkpoint that `path` means: a run folder, or a checkpoint inside one.
+def find_run(path: str | Path, key: str = "run") -> tuple[Path, Path]:
+    """The run folder and the checkpoint that `key`=`path` means: a run folder, or a checkpoint inside one.
 
     Raises `CheckpointError` if there is none.
     """
     given = Path(path).expanduser()
     if not given.exists():
         raise CheckpointError(
-            f"{given}: there is no such run; give a folder that a run made, such as outputs/<name>/<date>"
+            f"{key}={given}: there is no such run; give a folder that a run made, such as outputs/<name>/<date>"
         )
     if given.is_file():
         return (given.parent.parent if given.parent.name == "checkpoints" else given.parent), given
@@ -28,7 +29,7 @@ def find_run(path: str | Path) -> tuple[Path, Path]:
     if not checkpoint.is_file():
         inside = sorted(found.parent.parent for found in given.glob(f"*/{LAST_CHECKPOINT}"))
         hint = f"; did you mean {inside[-1]}?" if inside else "; a run folder holds checkpoints/last.ckpt"
-        raise CheckpointError(f"{given}: not a run that can go on: it has no {LAST_CHECKPOINT}{hint}")
+        raise CheckpointError(f"{key}={given}: not a run that can go on: it has no {LAST_CHECKPOINT}{hint}")
     return given, checkpoint
 
 
@@ -38,30 +39,43 @@ def rebase(config: DictConfig) -> None:
     Overrides of this command other than `resume` are applied on top. Group choices
     (model=…) are refused: they would make another model.
     """
-    folder, checkpoint = find_run(str(config.resume))
-    try:
-        own = OmegaConf.load(folder / CONFIG_FILE)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: its configuration {CONFIG_FILE} cannot be read: {error}") from None
-    assert isinstance(own, DictConfig)
-    for override in config.hydra.overrides.task:
+    folder, checkpoint = find_run(str(config.resume), "resume")
+    own = _own_configuration(folder)
+    for override in task_overrides(config.hydra):
         key, _, value = override.lstrip("+").partition("=")
         if key != "resume":
             _apply(own, key, value, override)
     with open_dict(config):
-        for key in [key for key in config if key != "hydra"]:
-            del config[key]
-        for key, node in own.items_ex(resolve=False):
-            config[key] = node
+        for group in [group for group in config if group != "hydra"]:
+            del config[group]
+        for group, node in own.items_ex(resolve=False):
+            config[group] = node
         config.resume = str(checkpoint)
         config.hydra.run.dir = str(folder)
         config.hydra.output_subdir = None
 
 
+def task_overrides(hydra: DictConfig) -> list[str]:
+    """The overrides as they were typed: reading them one by one would resolve the interpolations in them."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return list(overrides)
+
+
+def _own_configuration(folder: Path) -> DictConfig:
+    try:
+        own = OmegaConf.load(folder / CONFIG_FILE)
+        if isinstance(own, DictConfig) and "model" in own:
+            return own
+        reason = "it is not the configuration of a run"
+    except (OSError, ValueError, YAMLError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    raise CheckpointError(f"resume={folder}: {folder / CONFIG_FILE} cannot be used: {reason}")
+
+
 def _apply(config: DictConfig, key: str, value: str, override: str) -> None:
     if key.startswith("hydra"):
         return
-    if ("." not in key and key in ("model", "data", "optimizer", "experiment")) or "/" in key or "@" in key:
+    if key == "experiment" or isinstance(config.get(key), DictConfig) or "/" in key or "@" in key:
         raise ConfigError(f"{override}: a run that is resumed keeps its {key}; start a new run for another one")
     try:
         parsed: Any = OmegaConf.from_dotlist([f"{key}={value}"])

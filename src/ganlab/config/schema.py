@@ -2,7 +2,7 @@
 
 Groups whose keys are the project's own are pydantic classes here. Groups made from a
 `_target_` (model, data, and the networks inside a model) are checked against that
-target's constructor, so that a new family needs no entry in this file.
+target's constructor, so that a new family needs no entry in this file. Defaults are said in `conf/` alone.
 """
 
 from typing import Annotated, Any, Literal
@@ -32,32 +32,32 @@ class OptimizerConfig(Strict):
     """What every optimizer has: its learning rate, the schedule of it, and clipping of the gradient."""
 
     lr: NonNegativeFloat
-    weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    decay_from: Fraction = 0.5
-    final_factor: Fraction = 0.0
-    warmup_iterations: NonNegativeInt = 0
-    clip_norm: PositiveFloat | None = None
-    clip_value: PositiveFloat | None = None
+    weight_decay: NonNegativeFloat
+    schedule: Literal["constant", "linear", "cosine"]
+    decay_from: Fraction
+    final_factor: Fraction
+    warmup_iterations: NonNegativeInt
+    clip_norm: PositiveFloat | None
+    clip_value: PositiveFloat | None
 
 
 class AdamConfig(OptimizerConfig):
     algorithm: Literal["adam", "adamw"]
-    betas: Betas = [0.9, 0.999]
-    eps: PositiveFloat = 1e-8
+    betas: Betas
+    eps: PositiveFloat
 
 
 class RMSpropConfig(OptimizerConfig):
     algorithm: Literal["rmsprop"]
-    alpha: Fraction = 0.99
-    eps: PositiveFloat = 1e-8
-    momentum: NonNegativeFloat = 0.0
+    alpha: Fraction
+    eps: PositiveFloat
+    momentum: NonNegativeFloat
 
 
 class SGDConfig(OptimizerConfig):
     algorithm: Literal["sgd"]
-    momentum: NonNegativeFloat = 0.0
-    nesterov: bool = False
+    momentum: NonNegativeFloat
+    nesterov: bool
 
 
 OPTIMIZERS: dict[str, type[OptimizerConfig]] = {
@@ -72,49 +72,58 @@ class TrainerConfig(Strict):
     """How long, on what, how often to look. All counts are iterations."""
 
     max_iterations: PositiveInt
-    devices: PositiveInt | Literal["auto"] = 1
-    num_nodes: PositiveInt = 1
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    precision: Literal["32", "64", "bf16-mixed", "16-mixed"] | Literal[32, 64] = "32"
-    accumulate: PositiveInt = 1
-    log_every: PositiveInt = 50
-    sample_every: PositiveInt | None = 250
-    evaluate_every: PositiveInt | None = None
-    checkpoint_every: PositiveInt | None = 500
-    keep_checkpoints: PositiveInt = 1
-    compile: bool = False
-    channels_last: bool | Literal["auto"] = "auto"
-    threads: PositiveInt | Literal["auto"] = "auto"
-    progress: bool = True
+    devices: PositiveInt | Literal["auto"]
+    num_nodes: PositiveInt
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    precision: Literal["32", "64", "bf16-mixed", "16-mixed"] | Literal[32, 64]
+    accumulate: PositiveInt
+    log_every: PositiveInt
+    sample_every: PositiveInt | None
+    evaluate_every: PositiveInt | None
+    checkpoint_every: PositiveInt | None
+    keep_checkpoints: PositiveInt
+    compile: bool
+    channels_last: bool | Literal["auto"]
+    threads: PositiveInt | Literal["auto"]
+    progress: bool
+
+
+def _with_target(node: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(node.get("_target_"), str):
+        raise ValueError("a callback needs a _target_, the dotted name of its class")
+    return node
+
+
+Extra = Annotated[dict[str, Any], AfterValidator(_with_target)]
 
 
 class CallbacksConfig(Strict):
     """What watches a run; `extra` takes any Lightning callbacks by `_target_`."""
 
-    sample_rows: PositiveInt = 8
-    extra: list[dict[str, Any]] = []
+    sample_rows: PositiveInt
+    extra: list[Extra]
 
 
 class MetricsConfig(Strict):
     """Which scores are computed at the end of a run."""
 
-    label_agreement: bool = True
-    count: PositiveInt = 1000
+    label_agreement: bool
+    count: PositiveInt
 
 
 class LoggerConfig(Strict):
     """Where the logged values go."""
 
-    tensorboard: bool = True
-    csv: bool = True
+    tensorboard: bool
+    csv: bool
 
 
 class RunConfig(Strict):
     """A whole configuration; `model`, `data` and `optimizer` have schemas of their own."""
 
-    name: str | None = None
+    name: str | None
     seed: NonNegativeInt
-    resume: str | None = None
+    resume: str | None
     model: dict[str, Any]
     data: dict[str, Any]
     optimizer: dict[str, dict[str, Any]]

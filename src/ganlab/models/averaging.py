@@ -1,6 +1,7 @@
 """Exponential moving average of a network's weights."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,6 +40,11 @@ class WeightAverage(nn.Module):
         # The tensors stay where they are while training runs; looking them up each time costs more than the update.
         self._pairs = ([own[name].data for name in floating], [other[name].data for name in floating])
         self._counters = [(own[name], other[name]) for name in own if name not in floating]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "WeightAverage":
+        """A move to another device or type gives every parameter a new tensor: look them up again."""
+        self._pairs = None
+        return super()._apply(fn, recurse)
 
     def train(self, mode: bool = True) -> "WeightAverage":
         """The average is for evaluation only: it stays in eval mode whatever its parent does."""

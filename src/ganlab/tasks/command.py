@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
 
 from ganlab.config.check import lines_of, nearest
 from ganlab.errors import ConfigError, GanlabError
@@ -25,11 +26,22 @@ def parse(schema: type[Options], words: Sequence[str]) -> Options:
         raise ConfigError(
             "\n".join(f"{word}: unknown key{nearest(word.partition('=')[0], schema.model_fields)}" for word in unknown)
         )
-    values: Any = OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
+    values = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        values[key] = text if schema.model_fields[key].annotation is str else _value(word)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(lines_of(error, values, (), schema))) from None
+
+
+def _value(word: str) -> Any:
+    """What a `key=value` word says, as YAML reads it."""
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([word]))[word.partition("=")[0]]  # type: ignore[index,call-overload]
+    except YAMLError as error:
+        raise ConfigError(f"{word}: cannot be read as key=value ({getattr(error, 'problem', None) or error})") from None
 
 
 def run(usage: str, schema: type[Options], action: Callable[[Options], None]) -> None:

@@ -74,16 +74,16 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         model.iteration = int(saved["iteration"])
         if model.iteration >= options["max_iterations"]:
             raise ConfigError(
-                f"resume={folder}: this run has finished its {model.iteration} iterations; "
+                f"resume={console.relative(folder)}: this run has finished its {model.iteration} iterations; "
                 f"go on with trainer.max_iterations={2 * model.iteration}"
             )
     torch.set_num_threads(choose_threads(options["threads"], model, machine.processes_per_node))
     data = building.build_data(settings, model)
     # Only one process decodes or downloads; the others wait for it inside Lightning.
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         data.prepare_data()
-    data.setup()
-    data.verify_batch_size(machine.processes)
+        data.setup()
+        data.verify_batch_size(machine.processes)
     trainer = building.build_trainer(settings, machine, folder, model)
     if options["compile"]:
         model.compile_networks()
@@ -104,7 +104,7 @@ def _fit(
         raise
     except TrainingError as error:
         kept = folder / "checkpoints" / "last.ckpt"
-        hint = f"the last good checkpoint is {kept}" if kept.exists() else "no checkpoint had been saved yet"
+        hint = f"the last good checkpoint is {console.relative(kept)}" if kept.exists() else "no checkpoint had been saved yet"
         raise TrainingError(f"training stopped: {error}; {hint}; try a lower learning rate") from None
 
 

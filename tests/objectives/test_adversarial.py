@@ -1,0 +1,122 @@
+"""Against the formulas written out with numpy and scipy, in float64."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import norm
+
+from ganlab.objectives.adversarial import (
+    discriminator_terms,
+    minimax_generator_loss,
+    non_saturating_generator_loss,
+)
+
+SCORES = np.linspace(-12, 12, 41)
+LOSSES = {
+    "real": lambda scores: discriminator_terms(scores, scores)[0],
+    "fake": lambda scores: discriminator_terms(scores, scores)[1],
+    "minimax": minimax_generator_loss,
+    "non_saturating": non_saturating_generator_loss,
+}
+FORMULAS = {
+    "real": lambda scores: -np.mean(np.log(expit(scores))),
+    "fake": lambda scores: -np.mean(np.log(1 - expit(scores))),
+    "minimax": lambda scores: np.mean(np.log(1 - expit(scores))),
+    "non_saturating": lambda scores: -np.mean(np.log(expit(scores))),
+}
+
+
+def value(name, scores):
+    return float(LOSSES[name](torch.as_tensor(scores, dtype=torch.float64)))
+
+
+def gradient(name, scores):
+    scores = torch.as_tensor(scores, dtype=torch.float64).requires_grad_()
+    return torch.autograd.grad(LOSSES[name](scores), scores)[0].numpy()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_is_the_papers_formula(name):
+    assert value(name, SCORES) == pytest.approx(FORMULAS[name](SCORES), rel=1e-7)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_by_finite_differences(name):
+    scores, step = np.array([-3.0, -0.4, 0.0, 1.3, 2.5]), 1e-5
+    numeric = [
+        (FORMULAS[name](scores + step * unit) - FORMULAS[name](scores - step * unit)) / (2 * step)
+        for unit in np.eye(len(scores))
+    ]
+    np.testing.assert_allclose(gradient(name, scores), numeric, atol=1e-8)
+
+
+def test_each_part_sees_its_own_scores():
+    real, fake = torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5, 4.0])
+    on_real, on_fake = discriminator_terms(real, fake)
+    assert float(on_real) == pytest.approx(FORMULAS["real"](real.numpy()), rel=1e-5)
+    assert float(on_fake) == pytest.approx(FORMULAS["fake"](fake.numpy()), rel=1e-5)
+    assert on_real.shape == on_fake.shape == ()
+
+
+def test_a_discriminator_that_cannot_tell_loses_log_2_on_each_side():
+    zeros = np.zeros(7)
+    assert value("real", zeros) == value("fake", zeros) == pytest.approx(np.log(2), abs=1e-15)
+    assert value("real", zeros) + value("fake", zeros) == pytest.approx(np.log(4), abs=1e-15)
+    assert value("non_saturating", zeros) == -value("minimax", zeros) == pytest.approx(np.log(2), abs=1e-15)
+
+
+def against(real, generated, score):
+    """The discriminator's loss for two densities on a line, by numerical integration of the code's own terms."""
+
+    def at(x):
+        on_real, on_fake = discriminator_terms(*(torch.tensor([score(x)], dtype=torch.float64),) * 2)
+        return real.pdf(x) * float(on_real) + generated.pdf(x) * float(on_fake)
+
+    return quad(at, -12, 12, limit=200)[0]
+
+
+def jensen_shannon(real, generated):
+    def at(x):
+        p, q = real.pdf(x), generated.pdf(x)
+        half = (p + q) / 2
+        return 0.5 * (p * np.log(p / half) + q * np.log(q / half)) if p > 1e-300 and q > 1e-300 else 0.0
+
+    return quad(at, -12, 12, limit=200)[0]
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1.5, 1.0), (-1.0, 1.6)])
+def test_the_best_discriminator_reaches_the_jensen_shannon_divergence(mean, std):
+    real, generated = norm(0, 1), norm(mean, std)
+
+    def best(x):
+        return real.logpdf(x) - generated.logpdf(x)
+
+    criterion = -against(real, generated, best)
+    assert criterion == pytest.approx(-np.log(4) + 2 * jensen_shannon(real, generated), abs=1e-6)
+    for shift in (-0.3, 0.3):
+        assert -against(real, generated, lambda x, shift=shift: best(x) + shift) < criterion - 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", LOSSES)
+def test_huge_scores_do_not_overflow(name, dtype):
+    for score in (-1e4, 1e4):
+        scores = torch.full((3,), score, dtype=dtype, requires_grad=True)
+        loss = LOSSES[name](scores)
+        loss.backward()
+        slope = {"real": -1.0, "fake": 1.0, "minimax": -1.0, "non_saturating": -1.0}[name]
+        rising = name in ("fake", "minimax")
+        steep = (score > 0) == rising
+        assert loss.item() == pytest.approx((slope * score) if steep else 0.0, rel=1e-2)
+        assert float(scores.grad.sum()) == pytest.approx(slope if steep else 0.0, abs=1e-2)
+
+
+def test_where_the_discriminator_is_sure_only_the_minimax_loss_saturates():
+    rejected, fooled = np.full(1, -20.0), np.full(1, 20.0)
+    assert abs(gradient("minimax", rejected)[0]) == pytest.approx(expit(-20.0), rel=1e-6)
+    assert gradient("non_saturating", rejected)[0] == pytest.approx(-1.0, abs=1e-8)
+    assert abs(gradient("non_saturating", fooled)[0]) < 1e-8
+    equal = np.zeros(1)
+    assert gradient("minimax", equal)[0] == gradient("non_saturating", equal)[0] == -0.5

@@ -1,0 +1,242 @@
+"""Whole runs through the command line: counting, resuming, two processes, endings."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlab.tasks.building import build_model
+
+SPEED = "throughput/images_per_second"
+
+
+def checkpoint(folder: Path, name: str = "last.ckpt") -> dict:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    """metrics.csv by iteration, without what depends on the clock."""
+    with (folder / "metrics.csv").open() as file:
+        return {row["iteration"]: {k: v for k, v in row.items() if k != SPEED} for row in csv.DictReader(file)}
+
+
+def assert_same_weights(first: dict, second: dict) -> None:
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    for name, weight in first["state_dict"].items():
+        assert torch.equal(weight, second["state_dict"][name]), name
+
+
+def assert_same_optimizers(first: dict, second: dict) -> None:
+    for one, other in zip(first["optimizer_states"], second["optimizer_states"], strict=True):
+        for index, state in one["state"].items():
+            for key, value in state.items():
+                assert torch.equal(torch.as_tensor(value), torch.as_tensor(other["state"][index][key])), key
+
+
+@pytest.mark.parametrize("updates", [1, 5])
+def test_a_run_counts_iterations_whatever_the_number_of_discriminator_updates(ganlab, tmp_path, updates):
+    done = ganlab(f"model.discriminator_updates={updates}", "trainer.keep_checkpoints=9", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
+        "iteration_000004.ckpt",
+        "iteration_000008.ckpt",
+        "iteration_000012.ckpt",
+        "last.ckpt",
+    ]
+    last = checkpoint(folder)
+    assert last["iteration"] == 12
+    discriminator_steps = last["optimizer_states"][1]["state"][0]["step"]
+    assert int(last["optimizer_states"][0]["state"][0]["step"]) == 12
+    assert int(discriminator_steps) == 12 * updates
+    assert list(rows(folder)) == ["2", "4", "6", "8", "10", "12"]
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        "iteration_000000.png",
+        "iteration_000010.png",
+        "iteration_000012.png",
+    ]
+
+
+def test_the_end_of_a_run_says_where_what_and_what_next(ganlab, tmp_path):
+    done = ganlab()
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    assert [line.split(":")[0] for line in lines] == ["run", "scored", "next"]
+    folder = tmp_path / lines[0].split()[1]
+    assert folder.parent == tmp_path / "outputs" / "gan-digits"
+    assert {path.name for path in folder.iterdir()} >= {
+        ".hydra",
+        "checkpoints",
+        "samples",
+        "metrics.csv",
+        "results.json",
+        "train.log",
+    }
+    assert list(folder.glob("events.out.tfevents*"))
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["model"], results["data"], results["seed"], results["iterations"]) == ("gan", "digits", 0, 12)
+    assert results["machine"]["processes"] == 1
+
+
+RESUMED = (
+    "model=dcgan",
+    "data.image_size=16",
+    "data.batch_size=64",
+    "model.generator.width=4",
+    "model.discriminator.width=4",
+    "model.ema_decay=0.9",
+    "model.discriminator_updates=2",
+    "optimizer.generator.schedule=cosine",
+    "optimizer.discriminator.schedule=linear",
+    "optimizer.discriminator.decay_from=0.1",
+    "trainer.max_iterations=40",
+    "trainer.checkpoint_every=15",
+)
+
+
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(ganlab, tmp_path):
+    """Stopped by SIGTERM in the middle of an epoch, with batch norm, schedules, Adam's momenta and EMA."""
+    whole = ganlab(*RESUMED, "hydra.run.dir=whole")
+    assert whole.returncode == 0, whole.stderr
+
+    stopped = ganlab(
+        *RESUMED,
+        "hydra.run.dir=part",
+        "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 23, name: SIGTERM}]",
+    )
+    assert stopped.returncode == 143, stopped.stderr
+    assert "stopped after iteration 23; saved. Go on with: python -m ganlab resume=part" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert checkpoint(tmp_path / "part")["iteration"] == 23
+
+    resumed = ganlab("resume=part", tiny=False)
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "part")
+    assert_same_weights(one, other)
+    assert_same_optimizers(one, other)
+    assert one["lr_schedulers"] == other["lr_schedulers"]
+    assert rows(tmp_path / "whole") == rows(tmp_path / "part")
+    assert (tmp_path / "whole/samples/iteration_000040.png").read_bytes() == (
+        tmp_path / "part/samples/iteration_000040.png"
+    ).read_bytes()
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(ganlab, tmp_path):
+    """SIGKILL loses the iterations since the checkpoint, and their rows: they are made again, the same."""
+    assert ganlab("hydra.run.dir=whole").returncode == 0
+    killed = ganlab(
+        "hydra.run.dir=part", "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 11, name: SIGKILL}]"
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert checkpoint(tmp_path / "part")["iteration"] == 8
+    assert list(rows(tmp_path / "part"))[-1] == "10"
+    resumed = ganlab("resume=part", "callbacks.extra=[]", tiny=False)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_weights(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "part"))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "part")
+
+
+def test_a_finished_run_goes_on_when_it_is_given_more_iterations(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=run").returncode == 0
+    again = ganlab("resume=run", tiny=False)
+    assert again.returncode == 2
+    assert again.stderr.strip().splitlines() == [
+        "ganlab: resume=run: this run has finished its 12 iterations; go on with trainer.max_iterations=24"
+    ]
+    longer = ganlab("resume=run", "trainer.max_iterations=14", tiny=False)
+    assert longer.returncode == 0, longer.stderr
+    assert ganlab("hydra.run.dir=whole", "trainer.max_iterations=14").returncode == 0
+    assert_same_weights(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "run"))
+
+
+def test_another_model_does_not_fit_a_checkpoint_and_its_keys_are_named(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=run", "trainer.max_iterations=4").returncode == 0
+    before = (tmp_path / "run/checkpoints/last.ckpt").read_bytes()
+    other = ganlab("resume=run", "trainer.max_iterations=8", "model.generator.width=32", tiny=False)
+    assert other.returncode == 2
+    assert "is of another model: it differs in model.generator.width" in other.stderr
+    assert (tmp_path / "run/checkpoints/last.ckpt").read_bytes() == before
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(ganlab, tmp_path):
+    stopped = ganlab(
+        "hydra.run.dir=run", "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 7, name: SIGINT}]"
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert "resume=run" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert checkpoint(tmp_path / "run")["iteration"] == 7
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(ganlab, tmp_path):
+    stopped = ganlab("hydra.run.dir=run", "callbacks.extra=[{_target_: provoking.PoisonAt, iteration: 7}]")
+    assert stopped.returncode == 1
+    assert "loss/discriminator is not a finite number at iteration 7" in stopped.stderr
+    assert "the last good checkpoint is run/checkpoints/last.ckpt" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    last = checkpoint(tmp_path / "run")
+    assert last["iteration"] == 4
+    assert all(weight.isfinite().all() for weight in last["state_dict"].values())
+
+
+TWO = ("trainer.devices=2", "trainer.accelerator=cpu")
+
+
+def test_two_processes_equal_one_with_twice_the_batch(ganlab, tmp_path):
+    """Without batch norm; the sums of gradients differ in their order only."""
+    digest = f"callbacks.extra=[{{_target_: provoking.DigestAt, folder: {tmp_path}}}]"
+    one = ganlab("data.batch_size=16", "model.discriminator_updates=2", "hydra.run.dir=one")
+    assert one.returncode == 0, one.stderr
+    two = ganlab("data.batch_size=8", "model.discriminator_updates=2", "hydra.run.dir=two", digest, *TWO)
+    assert two.returncode == 0, two.stderr
+    single, shared = checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two")
+    for name, weight in single["state_dict"].items():
+        torch.testing.assert_close(shared["state_dict"][name], weight, atol=1e-5, rtol=1e-5, msg=name)
+    assert not torch.equal(single["state_dict"]["generator.layers.0.weight"], initial_weight(tmp_path))
+
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, weight in first["weights"].items():
+        assert torch.equal(weight, second["weights"][name]), name
+    assert not torch.equal(first["latents"], second["latents"])
+    assert not any(torch.equal(a, b) for a, b in zip(first["seen"], second["seen"], strict=True))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["one", "two"]
+    assert [path.name for path in (tmp_path / "two").glob("*.ckpt")] == []
+    for row, other in zip(rows(tmp_path / "one").values(), rows(tmp_path / "two").values(), strict=True):
+        assert float(row["loss/generator"]) == pytest.approx(float(other["loss/generator"]), abs=1e-4)
+
+
+def initial_weight(tmp_path: Path) -> torch.Tensor:
+    """The generator's first weight before training."""
+    config = checkpoint(tmp_path / "one")["ganlab"]["config"]
+    return build_model(config).state_dict()["generator.layers.0.weight"]
+
+
+def test_two_processes_stop_together_on_sigterm_and_resume(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=whole", *TWO).returncode == 0
+    stop = "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 5, name: SIGTERM}]"
+    stopped = ganlab("hydra.run.dir=part", stop, *TWO)
+    assert stopped.returncode == 143, stopped.stderr
+    assert checkpoint(tmp_path / "part")["iteration"] == 6  # the next iteration at which the ranks agree
+    resumed = ganlab("resume=part", tiny=False, several=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_weights(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "part"))
+
+
+def test_bf16_runs_on_the_cpu_and_differs_from_float32(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=low", "trainer.precision=bf16-mixed").returncode == 0
+    assert ganlab("hydra.run.dir=full").returncode == 0
+    low, full = checkpoint(tmp_path / "low")["state_dict"], checkpoint(tmp_path / "full")["state_dict"]
+    assert all(weight.dtype == torch.float32 for weight in low.values())
+    assert any(not torch.equal(low[name], full[name]) for name in full)
+    for name in full:
+        torch.testing.assert_close(low[name], full[name], atol=0.02, rtol=0.05)
+
+
+def test_two_runs_begun_in_the_same_second_have_folders_of_their_own(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=run", "trainer.max_iterations=2").returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    second = ganlab("hydra.run.dir=run", "trainer.max_iterations=2")
+    assert second.stdout.splitlines()[0].split()[1] == "run_2"
+    assert {path: path.read_bytes() for path in before} == before
