@@ -72,7 +72,7 @@ class LastOutputs(Callback):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("networks", ["mlp", "dcgan"])
 def test_iterations_equal_a_plain_loops(make_gan, tiny_data, fit, networks, algorithm, updates, accumulate):
-    shape = [2] if networks == "mlp" else [1, 8, 8]
+    shape = [2] if networks == "mlp" else [1, 16, 16]
     optimizer, make_optimizer = ALGORITHMS[algorithm]
     model = make_gan(
         shape, networks, optimizer=optimizer, discriminator_updates=updates, accumulate=accumulate, max_iterations=3

@@ -37,7 +37,7 @@ def test_seeds_are_unrelated_and_fixed():
     assert len(seeds) == 900
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derived_seed("noise", 1, 12) != derived_seed("noise", 11, 2)
-    assert derived_seed("noise", 0, 0) == 6434137172229264646
+    assert derived_seed("noise", 0, 0) == 6452525717642331347
 
 
 def noise(model, iteration, count=16, rank=None, world=1):
@@ -182,7 +182,7 @@ def test_samples_follow_from_the_generator_and_the_condition(trained):
     torch.randn(10)
     assert torch.equal(trained.sample(4, labels, seeded(1)), samples)
     assert not torch.equal(trained.sample(4, labels, seeded(2)), samples)
-    assert not torch.equal(trained.sample(4, labels.flip(0), seeded(1))[0], samples[0])
+    assert not torch.equal(trained.sample(4, (labels + 1) % 3, seeded(1))[0], samples[0])
     assert torch.equal(trained.decode(trained.latents(4, seeded(1)), labels), samples)
 
 
@@ -190,10 +190,10 @@ def test_chunks_make_what_the_whole_makes(trained):
     latents, labels = trained.latents(12, seeded(1)), torch.arange(12) % 3
     whole = trained.decode(latents, labels)
     parts = [trained.decode(latents[i : i + 5], labels[i : i + 5]) for i in range(0, 12, 5)]
-    torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-4, atol=1e-8)
     scores = trained.score(whole, labels)
     parts = [trained.score(whole[i : i + 5], labels[i : i + 5]) for i in range(0, 12, 5)]
-    torch.testing.assert_close(torch.cat(parts), scores, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.cat(parts), scores, rtol=1e-4, atol=1e-8)
 
 
 def test_samples_are_the_averages_where_there_is_one(trained):
@@ -208,7 +208,7 @@ def test_samples_are_the_averages_where_there_is_one(trained):
 def test_sampling_and_scoring_leave_the_model_as_it_was(trained):
     trained.train()
     trained.generator.layers[0].eval()  # a mode of its own, in the midst of the others
-    trained.discriminator.layers[3].eval()
+    trained.discriminator.layers[1].eval()
     modes = {name: module.training for name, module in trained.named_modules()}
     state = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
     labels = torch.tensor([0, 1])

@@ -185,7 +185,7 @@ def test_a_fit_clips_each_network_as_configured(make_gan, tiny_data, fit):
     free = moves({}, {})
     assert min(free.norms.values()) > 1e-3
     clipped = moves({"clip_norm": free.norms["generator"] / 10}, {"clip_value": free.largest["discriminator"] / 3})
-    # The discriminator moves first, so the generator's free gradient differs a little; its clipped norm does not.
-    assert clipped.norms["generator"] == pytest.approx(free.norms["generator"] / 10, rel=1e-5)
+    # torch divides by the norm + 1e-6, which shows at norms as small as these.
+    assert clipped.norms["generator"] == pytest.approx(free.norms["generator"] / 10, rel=1e-3)
     assert clipped.largest["discriminator"] == pytest.approx(free.largest["discriminator"] / 3)
     assert clipped.norms["discriminator"] < free.norms["discriminator"]

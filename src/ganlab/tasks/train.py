@@ -138,26 +138,28 @@ def _write_results(
     }
     write_atomically(folder / "results.json", lambda file: file.write(json.dumps(results, indent=2).encode()))
     final = {tag: score["value"] for tag, score in scores.items()}
-    final |= {f"final/{tag.removeprefix('loss/')}": value for tag, value in measure.latest.items() if "loss/" in tag}
+    losses = {tag: value for tag, value in measure.latest.items() if tag.startswith("loss/")}
     for logger in trainer.loggers:
-        logger.log_metrics({tag: score["value"] for tag, score in scores.items()}, step=model.iteration)
-        logger.log_hyperparams(_flat(settings), final)  # type: ignore[call-arg]
+        logger.log_metrics(final, step=model.iteration)
+        logger.log_hyperparams(_telling(settings), final | losses, step=model.iteration)  # type: ignore[call-arg]
         logger.save()
         logger.finalize("success")
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that distinguish runs, by dotted name."""
+def _telling(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings in which runs differ, by dotted name, for a table of hyper-parameters."""
+    data = {key: settings["data"].get(key) for key in ("name", "batch_size", "image_size", "channels")}
+    run = {key: settings["trainer"][key] for key in ("max_iterations", "precision", "accumulate", "devices")}
+    groups = {"model": settings["model"], "optimizer": settings["optimizer"], "data": data, "trainer": run}
+    hidden = ("_target_", "sample_shape", "recommended", "trains")
     flat: dict[str, Any] = {"seed": settings["seed"]}
-    stack = [(group, settings[group]) for group in ("model", "data", "optimizer", "trainer")]
+    stack: list[tuple[str, Any]] = list(groups.items())
     while stack:
         name, node = stack.pop()
         if isinstance(node, dict):
-            stack += [(f"{name}.{key}", child) for key, child in node.items() if key not in ("recommended", "trains")]
-        elif isinstance(node, (int, float, str, bool)):
-            flat[name] = node
-        else:
-            flat[name] = str(node)
+            stack += [(f"{name}.{key}", child) for key, child in node.items() if key not in hidden]
+        elif node is not None:
+            flat[name] = node if isinstance(node, (int, float, str, bool)) else str(node)
     return flat
 
 

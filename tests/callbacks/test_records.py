@@ -1,0 +1,169 @@
+import csv
+import math
+import random
+import struct
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from ganlab.callbacks.measure import CHARTS, Measure
+from ganlab.callbacks.records import CSVRecord, RunTensorBoard
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# -- metrics.csv --------------------------------------------------------------------------------------------------
+
+
+def test_one_row_an_iteration_and_one_column_a_tag(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"loss/generator": 0.5, "loss/discriminator": 1.5}, step=10)
+    record.log_metrics({"loss/generator": 0.25, "loss/discriminator": 1.0}, step=20)
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "iteration,loss/generator,loss/discriminator",
+        "10,0.5,1.5",
+        "20,0.25,1.0",
+    ]
+
+
+def test_a_new_tag_gets_a_column_and_the_earlier_rows_a_gap(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"a": 1.0}, step=1)
+    record.log_metrics({"b": 2.0, "a": 3.0}, step=2)
+    record.log_metrics({"b": 4.0}, step=3)
+    assert rows(tmp_path) == [
+        {"iteration": "1", "a": "1.0", "b": ""},
+        {"iteration": "2", "a": "3.0", "b": "2.0"},
+        {"iteration": "3", "a": "", "b": "4.0"},
+    ]
+
+
+def test_what_is_logged_at_the_same_iteration_shares_a_row(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"a": 1.0, "b": 1.0}, step=1)
+    record.log_metrics({"a": 1.0}, step=2)
+    record.log_metrics({"metric/x": 0.5}, step=2)
+    record.log_metrics({"b": 7.0}, step=2)
+    assert rows(tmp_path)[1] == {"iteration": "2", "a": "1.0", "b": "7.0", "metric/x": "0.5"}
+    assert len(rows(tmp_path)) == 2
+
+
+def test_on_resume_the_future_that_did_not_happen_is_dropped(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    for step in (2, 4, 6, 8, 10):
+        record.log_metrics({"a": step / 3}, step=step)
+    record = CSVRecord(tmp_path, 6)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "4", "6"]
+    record.log_metrics({"a": 5.0}, step=8)
+    record.log_metrics({"new": 6.0}, step=10)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "4", "6", "8", "10"]
+    assert float(rows(tmp_path)[1]["a"]) == 4 / 3
+    assert [row["a"] for row in rows(tmp_path)][3:] == ["5.0", ""]
+
+
+def test_a_row_that_was_cut_off_does_not_hinder_a_resume(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"a": 1.0, "b": 2.0}, step=2)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("4,0.")
+    CSVRecord(tmp_path, 3).log_metrics({"a": 1.0, "b": 2.0}, step=4)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["2", "4"]
+
+
+def test_values_come_back_as_they_were(tmp_path):
+    source = random.Random(0)
+    values = [1 / 3, 1e-300, -0.0, 123456789.123456789, math.pi * 1e20]
+    values += [struct.unpack("f", struct.pack("f", source.gauss(0, 1)))[0] for _ in range(50)]
+    record = CSVRecord(tmp_path, 0)
+    for step, value in enumerate(values, start=1):
+        record.log_metrics({"a": value}, step=step)
+    record.log_metrics({"a": float("nan")}, step=100)
+    record.log_metrics({"a": float("-inf")}, step=101)
+    read = [float(row["a"]) for row in rows(tmp_path)]
+    assert read[: len(values)] == values
+    assert math.isnan(read[-2]) and read[-1] == -math.inf
+
+
+def test_hyperparameters_leave_no_trace(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_hyperparams({"lr": 0.1}, {"score": 1.0})
+    assert not (tmp_path / "metrics.csv").exists()
+    assert (record.name, record.version) == ("csv", "")
+
+
+# -- TensorBoard --------------------------------------------------------------------------------------------------
+
+
+def events(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    return accumulator.Reload()
+
+
+def scalars(folder, tag):
+    return [(event.step, event.value) for event in events(folder).Scalars(tag)]
+
+
+def test_tensorboard_reads_what_was_logged_at_its_iterations(tmp_path):
+    board = RunTensorBoard(tmp_path, 0)
+    for step in (5, 10, 12):
+        board.log_metrics({"loss/generator": step / 4, "score/real": -step}, step=step)
+    board.save()
+    assert [path.name.startswith("events.out.tfevents") for path in tmp_path.iterdir()] == [True]
+    assert set(events(tmp_path).Tags()["scalars"]) == {"loss/generator", "score/real"}
+    assert scalars(tmp_path, "loss/generator") == [(5, 1.25), (10, 2.5), (12, 3.0)]
+
+
+def test_on_resume_tensorboard_forgets_what_lies_after(tmp_path):
+    board = RunTensorBoard(tmp_path, 0)
+    for step in (2, 4, 6, 8):
+        board.log_metrics({"a": 1.0}, step=step)
+    board.finalize("failed")
+    resumed = RunTensorBoard(tmp_path, 5)
+    for step in (6, 8):
+        resumed.log_metrics({"a": 2.0}, step=step)
+    resumed.save()
+    assert scalars(tmp_path, "a") == [(2, 1.0), (4, 1.0), (6, 2.0), (8, 2.0)]
+
+
+def test_a_resume_at_a_logged_iteration_keeps_its_value(tmp_path):
+    board = RunTensorBoard(tmp_path, 0)
+    for step in (2, 4, 6):
+        board.log_metrics({"a": 1.0}, step=step)
+    board.finalize("failed")
+    resumed = RunTensorBoard(tmp_path, 4)
+    resumed.log_metrics({"a": 2.0}, step=6)
+    resumed.save()
+    assert scalars(tmp_path, "a") == [(2, 1.0), (4, 1.0), (6, 2.0)]
+
+
+def test_a_run_leaves_scalars_and_the_layout_of_the_charts(make_gan, tiny_data, fit, tmp_path):
+    board = RunTensorBoard(tmp_path, 0)
+    record = CSVRecord(tmp_path, 0)
+    measure = Measure(2, 5, 8)
+    fit(make_gan(max_iterations=5), tiny_data(), measure, logger=[board, record])
+    board.save()
+    assert [step for step, _ in scalars(tmp_path, "grad_norm/generator")] == [2, 4, 5]
+    for row, (step, value) in zip(rows(tmp_path), scalars(tmp_path, "loss/generator"), strict=True):
+        assert int(row["iteration"]) == step
+        assert float(row["loss/generator"]) == pytest.approx(value, rel=1e-6)
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    found = {
+        page.title: {chart.title: list(chart.multiline.tag) for chart in page.chart} for page in layout.category
+    }
+    assert found == CHARTS
+    # Lightning's own count of steps would add a curve that means nothing.
+    assert set(events(tmp_path).Tags()["scalars"]) == set(measure.latest)
+
+
+def test_final_scores_stand_beside_the_hyperparameters(tmp_path):
+    board = RunTensorBoard(tmp_path, 0)
+    board.log_hyperparams({"seed": 3, "model.name": "gan"}, {"final/generator": 0.75}, step=12)
+    board.save()
+    assert scalars(tmp_path, "final/generator") == [(12, 0.75)]
+    assert any(tag.startswith("_hparams_/") for tag in events(tmp_path).summary_metadata)
+    assert not (tmp_path / "hparams.yaml").exists()
