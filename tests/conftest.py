@@ -60,7 +60,9 @@ class TinyData(lightning.LightningDataModule):
 def tiny_data() -> Callable[..., TinyData]:
     """tiny_data(rows): three batches of so many samples, drawn from a seed."""
 
-    def make(rows: int = 8, shape: Any = (2,), classes: int = 0, dtype: Any = torch.float32, start: int = 0) -> TinyData:
+    def make(
+        rows: int = 8, shape: Any = (2,), classes: int = 0, dtype: Any = torch.float32, start: int = 0
+    ) -> TinyData:
         random = torch.Generator().manual_seed(7)
         batches = []
         for _ in range(3):

@@ -62,7 +62,11 @@ def one_reading(loss, others):
     guard = FiniteGuard(1)
     trainer = SimpleNamespace(strategy=Strategy(others))
     guard.on_train_batch_end(
-        trainer, SimpleNamespace(iteration=4), {"loss/x": torch.tensor(loss), "score/y": torch.tensor(float("nan"))}, None, 0
+        trainer,
+        SimpleNamespace(iteration=4),
+        {"loss/x": torch.tensor(loss), "score/y": torch.tensor(float("nan"))},
+        None,
+        0,
     )
 
 

@@ -18,8 +18,8 @@ FORWARDED = [name for name in HOOKS if name in vars(CallbackGroup)]
 def implementing(hook, calls, name="member"):
     """A callback that implements one hook and notes when it is called, with what."""
 
-    def called(self, *arguments):
-        calls.append((name, hook, arguments))
+    def called(self, *arguments, **named):
+        calls.append((name, hook, (*arguments, *named.values())))
 
     value = property(called) if isinstance(vars(Callback)[hook], property) else called
     return type("Member", (Callback,), {hook: value})()

@@ -52,7 +52,9 @@ class Everything(Callback):
         self.rows[pl_module.iteration] = {tag: value.item() for tag, value in outputs.items()} | self.norms
 
 
-@pytest.mark.parametrize(("every", "total", "expected"), [(3, 8, [3, 6, 8]), (4, 8, [4, 8]), (50, 5, [5]), (1, 3, [1, 2, 3])])
+@pytest.mark.parametrize(
+    ("every", "total", "expected"), [(3, 8, [3, 6, 8]), (4, 8, [4, 8]), (50, 5, [5]), (1, 3, [1, 2, 3])]
+)
 def test_it_logs_at_every_nth_iteration_and_at_the_last(make_gan, tiny_data, fit, every, total, expected):
     logger = Memory()
     fit(make_gan(max_iterations=total), tiny_data(), Measure(every, total, 8), logger=logger)

@@ -152,9 +152,7 @@ def test_a_run_leaves_scalars_and_the_layout_of_the_charts(make_gan, tiny_data, 
         assert float(row["loss/generator"]) == pytest.approx(value, rel=1e-6)
     layout = layout_pb2.Layout()
     layout.ParseFromString(events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    found = {
-        page.title: {chart.title: list(chart.multiline.tag) for chart in page.chart} for page in layout.category
-    }
+    found = {page.title: {chart.title: list(chart.multiline.tag) for chart in page.chart} for page in layout.category}
     assert found == CHARTS
     # Lightning's own count of steps would add a curve that means nothing.
     assert set(events(tmp_path).Tags()["scalars"]) == set(measure.latest)

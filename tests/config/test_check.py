@@ -93,30 +93,30 @@ WRONG = [
         "model.generator.width=0": "model.generator.width=0: must be greater than 0",
         "optimizer.generator.lr=nan": "optimizer.generator.lr=nan: must be a finite number",
         "optimizer.generator.betas=[0.5]": "two numbers, each at least 0 and below 1",
-        "optimizer.generator.algorithm=adagrad": "optimizer.generator.algorithm=adagrad: unknown; nearest: adam",
+        "optimizer.discriminator.algorithm=adagrad": "discriminator.algorithm=adagrad: unknown; nearest: adam",
         "seed=-1": "seed=-1: must be greater than or equal to 0",
         "name=5": "name=5: must be a string",
         "callbacks.extra=[{a:1}]": "callbacks.extra.0={'a': 1}: a callback needs a _target_",
         "~model.name": "model.name: missing",
         "~trainer.devices": "trainer.devices: missing",
         "~optimizer.generator.schedule": "optimizer.generator.schedule: missing",
-        "~model._target_": "model._target_: missing",
         "~logger": "logger: missing",
     },
     {
         "trainer.max_iterations=10.5": "trainer.max_iterations=10.5: must be an integer",
         "model.generator=3": "model.generator=3: must be a group of keys",
         "optimizer.generator.betas=[0.5,1.0]": "two numbers, each at least 0 and below 1",
-        "model._target_=ganlab.models.wgan.WGAN": "there is no module 'ganlab.models.wgan'",
     },
     {
         "trainer.max_iterations='10'": "trainer.max_iterations=10: must be an integer",
         "model._target_=ganlab.models.gan.GNA": "ganlab.models.gan has no 'GNA'; nearest: GAN",
     },
     {
+        "model._target_=ganlab.models.wgan.WGAN": "there is no module 'ganlab.models.wgan'",
         "trainer.max_iterations=0": "trainer.max_iterations=0: must be greater than 0",
     },
     {
+        "~model._target_": "model._target_: missing",
         "trainer.max_iterations=null": "trainer.max_iterations=None: must be an integer",
     },
 ]

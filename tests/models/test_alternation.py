@@ -39,7 +39,10 @@ def plain_loop(generator, discriminator, batches, drawn, make_optimizer, updates
             optimizer_d.zero_grad()
             for index in range(update * accumulate, (update + 1) * accumulate):
                 fakes = generator(next(drawn), asked[index])
-                on_real, on_fake = discriminator(reals[index], asked[index]), discriminator(fakes.detach(), asked[index])
+                on_real, on_fake = (
+                    discriminator(reals[index], asked[index]),
+                    discriminator(fakes.detach(), asked[index]),
+                )
                 loss_d = cross_entropy(on_real, torch.ones_like(on_real))
                 loss_d = loss_d + cross_entropy(on_fake, torch.zeros_like(on_fake))
                 (loss_d / accumulate).backward()

@@ -174,7 +174,8 @@ def test_an_infinite_gradient_skips_that_networks_step_and_halves_the_scale(make
 
     assert scales == [1024.0, 512.0, 512.0]
     unchanged = {
-        name: [torch.equal(one[name], two[name]) for one, two in itertools.pairwise(weights)] for name in (network, other)
+        name: [torch.equal(one[name], two[name]) for one, two in itertools.pairwise(weights)]
+        for name in (network, other)
     }
     assert unchanged == {network: [False, True, False], other: [False, False, False]}
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())

@@ -240,3 +240,18 @@ def test_two_runs_begun_in_the_same_second_have_folders_of_their_own(ganlab, tmp
     second = ganlab("hydra.run.dir=run", "trainer.max_iterations=2")
     assert second.stdout.splitlines()[0].split()[1] == "run_2"
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_scores_while_training_change_nothing_in_training(ganlab, tmp_path):
+    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.count=20"]
+    words += ["metrics.label_agreement=true"]
+    assert ganlab(*words, "hydra.run.dir=plain").returncode == 0
+    assert ganlab(*words, "hydra.run.dir=scored", "trainer.evaluate_every=5").returncode == 0
+    assert_same_weights(checkpoint(tmp_path / "plain"), checkpoint(tmp_path / "scored"))
+    tag = "metric/label_agreement"
+    scored = {iteration: row[tag] for iteration, row in rows(tmp_path / "scored").items() if row[tag]}
+    assert list(scored) == ["5", "10", "12"]
+    assert {i: row[tag] for i, row in rows(tmp_path / "plain").items() if row[tag]} == {"12": scored["12"]}
+    results = json.loads((tmp_path / "scored" / "results.json").read_text())["scores"][tag]
+    assert results["value"] == pytest.approx(float(scored["12"]))
+    assert results["protocol"]["count"] == 20 and results["protocol"]["on_real_test"] > 0.9

@@ -30,7 +30,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """checkpoints/iteration_000500.ckpt every `every` iterations and at the end; last.ckpt is the newest.
 
-    The newest `keep` stay; those of a later iteration (the run went on from an earlier one) are let be. Each holds the configuration, so that a model can be rebuilt from the file alone.
+    The newest `keep` stay; those of a later iteration (the run went on from an earlier one) are let be.
+    Each holds the configuration, so that a model can be rebuilt from the file alone.
     """
 
     def __init__(

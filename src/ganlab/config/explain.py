@@ -52,6 +52,10 @@ def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tu
             return f"{override}: there is no {key} named {value}{_options(value, options)}", override
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
+        if override.startswith("+") and f"already at '{key}'" in message:
+            return f"{override}: this key is there already; leave the + out", override
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
         if key and (f"'{key}'" in message or f"'{key}@" in message):
             return f"{override}: unknown key{_nearest_key(key, search)}", override
     for override in overrides:

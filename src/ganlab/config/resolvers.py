@@ -32,8 +32,14 @@ def run_name(*, _root_: DictConfig) -> str:
     return _root_.get("name") or f"{_root_.model.name}-{_root_.data.name}"
 
 
+def sweep_name(*, _root_: DictConfig) -> str:
+    """The name of a sweep's folder: its jobs may differ in model and data, so only a given name tells more."""
+    return _root_.get("name") or "sweep"
+
+
 def register() -> None:
     """Make the resolvers known; calling it twice does no harm."""
     OmegaConf.register_new_resolver("recommended", recommended, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("condition_size", condition_size, replace=True)

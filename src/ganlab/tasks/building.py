@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from ganlab.callbacks.evaluation import EvaluateEvery
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.measure import Measure
@@ -22,6 +24,7 @@ from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
+from ganlab.tasks.scoring import score_values
 
 Watcher = TypeVar("Watcher", bound=Callback)
 
@@ -123,6 +126,8 @@ def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list
         callbacks.append(
             SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])
         )
+    if options["evaluate_every"] is not None:
+        callbacks.append(EvaluateEvery(options["evaluate_every"], last, partial(score_values, settings=settings)))
     callbacks += [checkpoints, ProgressBar(measure, last, options["progress"])]
     callbacks += [EndOnSignal(checkpoints, options["log_every"])]
     return [*(instantiate(extra, _convert_="all") for extra in watching["extra"]), CallbackGroup(callbacks)]

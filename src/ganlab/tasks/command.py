@@ -29,7 +29,7 @@ def parse(schema: type[Options], words: Sequence[str]) -> Options:
     values = {}
     for word in words:
         key, _, text = word.partition("=")
-        values[key] = text if schema.model_fields[key].annotation is str else _value(word)
+        values[key] = text or None if schema.model_fields[key].annotation is str else _value(word)
     try:
         return schema.model_validate(values)
     except ValidationError as error:

@@ -77,6 +77,11 @@ def main() -> None:
     application = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(run)
     try:
         application()
+    except GanlabError as mistake:
+        if debugging():
+            raise
+        print(f"ganlab: {mistake}", file=sys.stderr)
+        raise SystemExit(mistake.exit_code) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if debugging() or began(error):
             raise

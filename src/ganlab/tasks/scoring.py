@@ -22,6 +22,11 @@ def final_scores(model: GenerativeModel, data: Any, settings: dict[str, Any]) ->
     return {"metric/label_agreement": label_agreement(model, data, metrics["count"])}
 
 
+def score_values(model: GenerativeModel, data: Any, settings: dict[str, Any]) -> dict[str, float]:
+    """The values of `final_scores` alone, for the curves."""
+    return {tag: score["value"] for tag, score in final_scores(model, data, settings).items()}
+
+
 def label_agreement(model: GenerativeModel, data: Any, count: int) -> dict[str, Any]:
     """Agreement of a classifier trained on the real training part with the labels asked of the model."""
     train, test = data.examples(len(data.train), "train"), data.examples(len(data.test), "test")

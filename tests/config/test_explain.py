@@ -1,0 +1,76 @@
+import pytest
+from hydra.errors import HydraException
+
+from ganlab.config import resolvers
+from ganlab.config.explain import explain
+
+
+@pytest.fixture
+def told():
+    """told("model=dcgn", …): the lines for overrides that Hydra refuses."""
+    resolvers.register()
+    return lambda *overrides, folder=None: explain(overrides, folder, HydraException("first\nsecond")).splitlines()
+
+
+def test_every_wrong_override_has_a_line(told):
+    lines = told(
+        "model=dcgn",
+        "seed=3",
+        "data=mnst",
+        "trainer.max_iteration=5",
+        "modle.latent_dim=3",
+        "foo",
+        "name=[a",
+        "+seed=4",
+    )
+    by_override = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+    assert set(by_override) == {
+        *("model=dcgn", "data=mnst", "trainer.max_iteration=5", "modle.latent_dim=3", "foo", "name=[a", "+seed=4")
+    }
+    assert len(lines) == 7
+    assert by_override["model=dcgn"].startswith("there is no model named dcgn; nearest: dcgan")
+    assert "there are: cgan, dcgan, gan" in by_override["model=dcgn"]
+    assert by_override["data=mnst"].startswith("there is no data named mnst; nearest: mnist;")
+    assert by_override["trainer.max_iteration=5"].startswith("unknown key; nearest: trainer.max_iterations")
+    assert by_override["modle.latent_dim=3"].startswith("unknown key; nearest: model.latent_dim")
+    assert by_override["+seed=4"] == "this key is there already; leave the + out"
+    assert by_override["foo"].startswith("cannot be read as key=value")
+    assert by_override["name=[a"].startswith("cannot be read as key=value")
+
+
+@pytest.mark.parametrize("override", ["data=5", "trainer=null", "=3", "model=[gan,dcgan]"])
+def test_a_refusal_that_names_no_override_is_traced_to_it(told, override):
+    (line,) = told("seed=1", override, "model.latent_dim=3")
+    assert line.startswith(f"{override}: ")
+
+
+def test_keys_of_hydra_are_known_too(told):
+    assert told("hydra.run.dirr=x") == ["hydra.run.dirr=x: unknown key; nearest: hydra.run.dir"]
+
+
+def test_an_unknown_key_without_a_near_one(told):
+    (line,) = told("zzzzzzz=3")
+    assert line.startswith("zzzzzzz=3: unknown key; there are: callbacks, data, hydra, ")
+
+
+def test_a_key_of_a_group_is_compared_within_the_group(told):
+    (line,) = told("data.latent_dims=3")
+    assert "model." not in line
+
+
+def test_an_unknown_option_of_a_nested_group(told):
+    (line,) = told("model/networks=mpl")
+    assert line == "model/networks=mpl: there is no model/networks named mpl; nearest: mlp; there are: auto, dcgan, mlp"
+
+
+def test_what_is_not_the_overrides_fault_is_the_first_line_of_the_original(told):
+    assert told("seed=3") == ["first"]
+    assert told() == ["first"]
+
+
+def test_options_of_the_users_own_folder_are_known(told, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text("name: mine\n")
+    (line,) = told("data=mein", folder=str(tmp_path))
+    assert "nearest: mine" in line
+    assert told("data=mine", folder=str(tmp_path)) == ["first"]

@@ -1,0 +1,45 @@
+"""Sweeps through the command line: a process a job, one folder, failures told and survived."""
+
+import json
+import os
+import subprocess
+import sys
+
+TINY = [
+    "model=gan",
+    "data=ring",
+    "model.generator.width=4",
+    "model.discriminator.width=4",
+    "trainer.max_iterations=2",
+    "trainer.sample_every=null",
+    "trainer.progress=false",
+    "logger=csv",
+]
+
+
+def sweep(folder, *words):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": "1", "PL_GLOBAL_SEED": "7"}
+    return subprocess.run(
+        [sys.executable, "-m", "ganlab", "-m", *TINY, *words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+def test_a_failing_job_is_reported_and_the_others_go_on(tmp_path):
+    # devices=99 passes the check of the configuration and is refused by the machine.
+    done = sweep(tmp_path, "trainer.devices=99,1", "trainer.accelerator=cpu")
+    assert done.returncode == 1, done.stderr
+    assert "1 of 2 jobs failed" in done.stderr and "trainer.devices=99" in done.stderr
+    assert "Traceback" not in done.stderr
+    (folder,) = (tmp_path / "outputs" / "sweeps" / "sweep").iterdir()
+    results = list(folder.glob("*/results.json"))
+    assert len(results) == 1 and results[0].parent.name.startswith("1_")
+    assert json.loads(results[0].read_text())["seed"] == 0
+
+
+def test_all_jobs_are_checked_before_the_first_begins(tmp_path):
+    refused = sweep(tmp_path, "seed=0,1", "trainer.log_every=5,0")
+    assert refused.returncode == 2
+    lines = refused.stderr.strip().splitlines()
+    assert len(lines) == 2 and all("trainer.log_every=0: must be greater than 0" in line for line in lines)
+    assert not list(tmp_path.iterdir())
