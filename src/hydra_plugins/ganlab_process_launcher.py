@@ -86,11 +86,7 @@ class ProcessLauncher(Launcher):
     def _run(self, config: DictConfig, overrides: list[str]) -> JobReturn:
         folder = Path(self.config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
         print(f"job {config.hydra.job.num}: {' '.join(overrides)}", flush=True)
-        directories = [source.path for source in self.hydra_context.config_loader.get_sources()]
-        own = [
-            path.removeprefix("file://") for path, source in zip(directories, self._providers(), strict=True) if source
-        ]
-        words = [*(word for path in own for word in ("--config-dir", path)), *overrides]
+        words = [*(word for path in self._config_dirs() for word in ("--config-dir", path)), *overrides]
         words += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(str(folder))}"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_LEFT_BY_OTHERS)}
         code = subprocess.run(
@@ -101,9 +97,10 @@ class ProcessLauncher(Launcher):
             overrides=overrides, cfg=config, working_dir=str(folder), status=status, _return_value=code or None
         )
 
-    def _providers(self) -> list[bool]:
-        """For each source of configurations whether the user gave it with --config-dir."""
-        return [source.provider == "command-line" for source in self.hydra_context.config_loader.get_sources()]
+    def _config_dirs(self) -> list[str]:
+        """The folders that the user gave with --config-dir."""
+        sources = self.hydra_context.config_loader.get_sources()
+        return [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
 
 
 def _quoted(value: str) -> str:

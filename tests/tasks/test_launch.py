@@ -23,13 +23,13 @@ def one_line(done):
 def test_a_batch_larger_than_the_data(ganlab, tmp_path):
     line = one_line(ganlab("data.batch_size=5000"))
     # Half of scikit-learn's 1,797 digits is held out, class by class.
-    assert "data.batch_size=5000: more than the 898 training samples of data=digits" in line
+    assert "data.batch_size=5000: more than the 899 training samples of data=digits" in line
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shared_batch_larger_than_the_data_is_refused_before_processes_start(ganlab, tmp_path):
     line = one_line(ganlab("data.batch_size=500", "++trainer.devices=2", "trainer.accelerator=cpu"))
-    assert "data.batch_size=500" in line and "898" in line
+    assert "data.batch_size=500" in line and "899" in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -52,7 +52,7 @@ def test_fp16_where_the_machine_has_no_gpu(ganlab, tmp_path, monkeypatch):
 
 @pytest.fixture
 def trained(ganlab, tmp_path):
-    """A run of 12 iterations with checkpoints at 8 and 12, and the words that resume it."""
+    """A run of 12 iterations with checkpoints at 8 and 12."""
     assert ganlab("hydra.run.dir=run", "trainer.keep_checkpoints=2").returncode == 0
     return tmp_path / "run"
 
@@ -67,39 +67,31 @@ def test_a_damaged_checkpoint_is_named_with_the_newest_good_one(ganlab, trained)
         line = one_line(ganlab("resume=run", "trainer.max_iterations=14", tiny=False))
         assert f"checkpoints/last.ckpt is damaged; the newest good one is run/checkpoints/{good}" in line
         assert files(trained) == before
-    (checkpoints / "iteration_000008.ckpt").write_bytes(b"")
+    last_good = (checkpoints / good).read_bytes()
+    (checkpoints / good).write_bytes(b"")
     assert "there is no other one beside it" in one_line(ganlab("resume=run", "trainer.max_iterations=14", tiny=False))
+    (checkpoints / good).write_bytes(last_good)
+    assert ganlab(f"resume=run/checkpoints/{good}", "trainer.max_iterations=14", tiny=False).returncode == 0
+    assert (checkpoints / "iteration_000014.ckpt").is_file()
 
 
-def test_the_good_checkpoint_that_was_named_can_be_given(ganlab, trained):
-    (trained / "checkpoints" / "last.ckpt").unlink()
-    (trained / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
-    done = ganlab("resume=run/checkpoints/iteration_000008.ckpt", "trainer.max_iterations=14", tiny=False)
-    assert done.returncode == 0, done.stderr
-    assert (trained / "checkpoints" / "iteration_000014.ckpt").is_file()
-
-
-def test_a_run_that_has_finished(ganlab, trained):
+def test_a_resume_that_is_refused_changes_nothing(ganlab, trained):
     before = files(trained)
     line = one_line(ganlab("resume=run", tiny=False))
     assert re.search(
         r"resume=.*run: this run has finished its 12 iterations; go on with trainer.max_iterations=24", line
     )
-    assert files(trained) == before
-
-
-def test_another_model_in_the_same_run(ganlab, trained):
-    before = files(trained)
-    assert "model=dcgan: a run that is resumed keeps its model" in one_line(
-        ganlab("resume=run", "model=dcgan", tiny=False)
-    )
+    line = one_line(ganlab("resume=run", "model=dcgan", tiny=False))
+    assert line.startswith("model=dcgan: a run that is resumed keeps its model")
     line = one_line(ganlab("resume=run", "model.latent_dim=5", "trainer.max_iterations=14", tiny=False))
     assert "it differs in model.latent_dim" in line
     assert files(trained) == before
 
 
 def test_a_job_of_a_sweep_is_checked_like_a_run(ganlab, tmp_path):
-    done = ganlab("-m", "model.latent_dim=4,-1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra.job.num}")
+    done = ganlab(
+        "hydra.mode=MULTIRUN", "model.latent_dim=4,-1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra.job.num}"
+    )
     assert done.returncode == 2
     assert "model.latent_dim=-1: must be greater than 0" in done.stderr and "Traceback" not in done.stderr
     assert (tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt").is_file()
@@ -124,7 +116,7 @@ def test_a_flag_shows_the_traceback_of_a_mistake(ganlab, monkeypatch, flag):
     monkeypatch.setenv(flag, "1")
     done = ganlab("data.batch_size=5000")
     assert done.returncode != 0
-    assert "Traceback" in done.stderr and "898" in done.stderr
+    assert "Traceback" in done.stderr and "899" in done.stderr
 
 
 def test_processes_that_are_started_by_a_run_do_not_take_its_setting_for_the_users(monkeypatch):

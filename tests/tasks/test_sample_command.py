@@ -27,7 +27,7 @@ def refused(tmp_path, monkeypatch, capsys):
 
 def test_wrong_words(refused):
     assert refused("run=x", "cuont=3", "seeed=1") == [
-        "cuont=3: unknown key; nearest: count",
+        "cuont=3: unknown key; nearest: count, condition, run",
         "seeed=1: unknown key; nearest: seed",
     ]
     assert refused("count=3") == ["run: missing"]

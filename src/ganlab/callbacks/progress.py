@@ -46,7 +46,7 @@ class ProgressBar(Callback):
             if iteration % self._redraw_every == 0 or iteration == self.max_iterations:
                 self._bar.update(self._task, completed=iteration, values=self._values())
         elif self.enabled and trainer.is_global_zero and self._tenths(iteration) > self._tenths(iteration - 1):
-            self._console.print(f"{iteration}/{self.max_iterations}  {self._values()}", highlight=False)
+            self._console.print(f"{iteration}/{self.max_iterations}  {self._values()}".rstrip(), highlight=False)
 
     def _tenths(self, iteration: int) -> int:
         return 10 * iteration // self.max_iterations

@@ -104,11 +104,8 @@ def _fit(
         raise
     except TrainingError as error:
         kept = folder / "checkpoints" / "last.ckpt"
-        hint = (
-            f"the last good checkpoint is {console.relative(kept)}"
-            if kept.exists()
-            else "no checkpoint had been saved yet"
-        )
+        saved = kept.exists()
+        hint = f"the last good checkpoint is {console.relative(kept)}" if saved else "no checkpoint had been saved yet"
         raise TrainingError(f"training stopped: {error}; {hint}; try a lower learning rate") from None
 
 
