@@ -25,7 +25,7 @@ from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganlab.config import resolvers
-from ganlab.config.callback import check, drop_unused_optimizers
+from ganlab.config.callback import check_job
 from ganlab.config.paths import conf_folder
 from ganlab.tasks import building, devices
 
@@ -44,8 +44,7 @@ def settings_of(overrides: list[str]) -> dict[str, Any]:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", overrides=overrides, return_hydra_config=True)
     config.hydra.job.num = 0
-    drop_unused_optimizers(config)
-    check(config)
+    check_job(config, overrides)
     plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
     return plain  # type: ignore[return-value]
 

@@ -157,3 +157,15 @@ def test_a_claim_that_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(OSError):
         claim_folder(tmp_path / "a" / "b" / ("x" * 300))
     assert names(tmp_path) == []
+
+
+def test_a_folder_that_another_process_takes_in_between(tmp_path, monkeypatch):
+    mkdir = Path.mkdir
+
+    def after_the_other(path, *arguments, **options):
+        if path == tmp_path / "run" / ".hydra":
+            mkdir(path)
+        mkdir(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", after_the_other)
+    assert claim_folder(tmp_path / "run") == tmp_path / "run_2"

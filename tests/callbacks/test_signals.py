@@ -73,7 +73,6 @@ def test_without_a_signal_the_run_ends_by_itself_and_the_handlers_are_ours_meanw
     assert all(handler.__self__.__class__ is EndOnSignal for handler in send.handlers)
 
 
-@pytest.mark.xfail(strict=True, reason="`teardown` comes after Lightning has put back the handlers of before the run")
 def test_after_a_run_the_handlers_are_those_of_before(run):
     """Otherwise SIGTERM is swallowed while the scores of a finished run are computed and written."""
     before = handlers()

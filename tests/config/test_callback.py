@@ -91,16 +91,17 @@ def test_checking_leaves_the_configuration_as_it_is(job):
 
 
 def test_runs_of_the_same_second_lie_beside_one_another(job):
-    folders = []
+    composed, folders = job("hydra.run.dir=runs/first"), []
     for _ in range(3):
-        config = job("hydra.run.dir=runs/first")
+        config = composed.copy()
         settle_folder(config)
         folders.append(config.hydra.run.dir)
     assert folders == ["runs/first", "runs/first_2", "runs/first_3"]
 
 
 def test_runs_that_begin_at_once_share_no_folder(job):
-    configs = [job("hydra.run.dir=a/b/c") for _ in range(8)]
+    config = job("hydra.run.dir=a/b/c")
+    configs = [config.copy() for _ in range(8)]
     barrier = threading.Barrier(len(configs))
 
     def begin(config):

@@ -222,6 +222,25 @@ def test_without_measuring_only_the_losses_are_computed(make_gan, tiny_data, fit
     assert last.outputs.keys() == {"loss/discriminator", "loss/generator"}
 
 
+@pytest.mark.parametrize("updates", [1, 3])
+def test_the_average_follows_the_generator_once_an_iteration(make_gan, tiny_data, fit, updates):
+    model = make_gan([1, 8, 8], "dcgan", ema_decay=0.25, discriminator_updates=updates, max_iterations=4)
+    expected = [copy.deepcopy(model.generator.state_dict())]
+
+    class Follow(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            finished = len(expected)
+            decay = min(0.25, (1 + finished) / (10 + finished))
+            now = pl_module.generator.state_dict()
+            expected.append({name: decay * old + (1 - decay) * now[name] for name, old in expected[-1].items()})
+
+    fit(model, tiny_data(4 * updates, [1, 8, 8]), Follow())
+    for name, tensor in model.generator_ema.network.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, expected[-1][name], rtol=1e-5, atol=1e-7)
+    assert make_gan(ema_decay=0.0).generator_ema is None
+
+
 class Penalised:
     """A family with a penalty and a constraint, as later papers have them."""
 

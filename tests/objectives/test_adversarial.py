@@ -13,7 +13,7 @@ from ganlab.objectives.adversarial import (
     non_saturating_generator_loss,
 )
 
-SCORES = np.linspace(-12, 12, 41)
+SCORES = np.linspace(-9, 14, 41)
 LOSSES = {
     "real": lambda scores: discriminator_terms(scores, scores)[0],
     "fake": lambda scores: discriminator_terms(scores, scores)[1],

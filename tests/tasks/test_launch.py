@@ -88,9 +88,13 @@ def test_a_resume_that_is_refused_changes_nothing(ganlab, trained):
     assert files(trained) == before
 
 
-def test_a_job_of_a_sweep_is_checked_like_a_run(ganlab, tmp_path):
+def test_a_job_of_a_sweep_within_this_process_is_checked_like_a_run(ganlab, tmp_path):
     done = ganlab(
-        "hydra.mode=MULTIRUN", "model.latent_dim=4,-1", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra.job.num}"
+        "hydra.mode=MULTIRUN",
+        "hydra/launcher=basic",
+        "model.latent_dim=4,-1",
+        "hydra.sweep.dir=sweep",
+        "hydra.sweep.subdir=${hydra.job.num}",
     )
     assert done.returncode == 2
     assert "model.latent_dim=-1: must be greater than 0" in done.stderr and "Traceback" not in done.stderr

@@ -49,7 +49,14 @@ class EndOnSignal(Callback):
         self.checkpoints.save(trainer, pl_module)
         raise Interrupted(EXIT_CODES[signal.Signals(self.received or signal.SIGTERM)])
 
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Lightning's own handlers are put back before it puts back those of before the run: `teardown` is too late."""
+        self._put_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self._put_back()
+
+    def _put_back(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._previous.clear()

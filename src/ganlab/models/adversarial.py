@@ -19,6 +19,7 @@ class AdversarialModel(GenerativeModel):
 
     One iteration consumes k·a batches of real data (a: accumulation). The last batch of generated
     samples serves both players: detached for the discriminator, with its graph for the generator.
+    The losses that a step returns are those of its last batch.
     """
 
     trained_networks = ("generator", "discriminator")

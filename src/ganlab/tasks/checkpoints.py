@@ -38,7 +38,7 @@ def _intact(path: Path) -> bool:
 
 
 def _newest_good(damaged: Path) -> str:
-    others = sorted(damaged.parent.glob("iteration_*.ckpt"), reverse=True)
+    others = sorted(damaged.parent.glob("iteration_*.ckpt"), key=lambda path: (len(path.name), path.name), reverse=True)
     good = next((other for other in others if not other.samefile(damaged) and _intact(other)), None)
     if good is None:
         return ", and there is no other one beside it; start the run anew"
