@@ -74,14 +74,19 @@ class ProcessLauncher(Launcher):
             raise ConfigError("\n".join(problems))
 
     def _remove_refused_sweep(self) -> None:
-        """Hydra has made the sweep's folder by now: take it away again, unless it holds runs."""
+        """Hydra has made the sweep's folder by now: take it away again, unless it holds runs.
+
+        Of what is above it only an empty outputs/… goes too.
+        """
         folder = Path(self.config.hydra.sweep.dir)
         if [entry.name for entry in folder.glob("*")] != ["multirun.yaml"]:
             return
         (folder / "multirun.yaml").unlink()
-        while "outputs" in folder.parts and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+        folder.rmdir()
+        for parent in folder.parents:
+            if "outputs" not in parent.parts or any(parent.iterdir()):
+                return
+            parent.rmdir()
 
     def _run(self, config: DictConfig, overrides: list[str]) -> JobReturn:
         folder = Path(self.config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)

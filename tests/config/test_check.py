@@ -55,6 +55,11 @@ def test_every_other_option_passes(problems, turn):
     assert problems(*(f"{group}={options(group)[turn % len(options(group))]}" for group in OTHERS)) == []
 
 
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_passes(problems, experiment):
+    assert problems(f"experiment={experiment}") == []
+
+
 def test_an_unknown_key_anywhere_is_named_with_the_nearest(problems):
     lines = problems(
         "+trainer.max_iteration=5",

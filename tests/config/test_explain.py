@@ -63,6 +63,11 @@ def test_an_unknown_option_of_a_nested_group(told):
     assert line == "model/networks=mpl: there is no model/networks named mpl; nearest: mlp; there are: auto, dcgan, mlp"
 
 
+def test_an_unknown_experiment(told):
+    (line,) = told("experiment=rign")
+    assert line.startswith("experiment=rign: there is no experiment named rign; nearest: ring")
+
+
 def test_what_is_not_the_overrides_fault_is_the_first_line_of_the_original(told):
     assert told("seed=3") == ["first"]
     assert told() == ["first"]

@@ -144,7 +144,7 @@ def test_a_finished_run_goes_on_when_it_is_given_more_iterations(ganlab, tmp_pat
     again = ganlab("resume=run", tiny=False)
     assert again.returncode == 2
     assert again.stderr.strip().splitlines() == [
-        "ganlab: resume=run: this run has finished its 12 iterations; go on with trainer.max_iterations=24"
+        "resume=run: this run has finished its 12 iterations; go on with trainer.max_iterations=24"
     ]
     longer = ganlab("resume=run", "trainer.max_iterations=14", tiny=False)
     assert longer.returncode == 0, longer.stderr

@@ -37,7 +37,7 @@ def resolve_accelerator(settings: dict[str, Any]) -> str:
 def resolve_devices(settings: dict[str, Any], accelerator: str) -> int:
     """How many devices (on a CPU: processes) a node runs; raises `DeviceError` for more than there are."""
     wanted = settings["devices"]
-    available = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": os.cpu_count() or 1}[accelerator]
+    available = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": cpu_cores()}[accelerator]
     if wanted == "auto":
         return 1 if accelerator == "cpu" else available
     if accelerator == "cpu":
@@ -79,5 +79,9 @@ def choose_threads(wanted: int | str, model: nn.Module, processes: int) -> int:
     convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
     if not convolutional and sum(parameter.numel() for parameter in model.parameters()) < TINY:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes)
+    return max(1, cpu_cores() // processes)
+
+
+def cpu_cores() -> int:
+    """The cores that this process may use (in a container often fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,7 +40,7 @@ def run(config: DictConfig) -> float | None:
     except GanlabError as mistake:
         if debugging():
             raise
-        print(f"ganlab: {mistake}", file=sys.stderr)
+        print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     except GanlabError as mistake:
         if debugging():
             raise
-        print(f"ganlab: {mistake}", file=sys.stderr)
+        print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if debugging() or began(error):
