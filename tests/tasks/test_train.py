@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -255,3 +256,18 @@ def test_scores_while_training_change_nothing_in_training(ganlab, tmp_path):
     results = json.loads((tmp_path / "scored" / "results.json").read_text())["scores"][tag]
     assert results["value"] == pytest.approx(float(scored["12"]))
     assert results["protocol"]["count"] == 20 and results["protocol"]["on_real_test"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        ("{_target_: provoking.Nothing}", "provoking.Nothing cannot be made: No module named"),
+        ("{_target_: provoking.PoisonAt, iterations: 3}", "provoking.PoisonAt cannot be made: .* unexpected keyword"),
+    ],
+)
+def test_a_callback_that_cannot_be_made_is_a_line_and_leaves_no_folder(ganlab, tmp_path, node, reason):
+    refused = ganlab(f"callbacks.extra=[{node}]")
+    assert refused.returncode == 2
+    (line,) = refused.stderr.strip().splitlines()
+    assert re.search(reason, line)
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
@@ -22,6 +23,7 @@ from ganlab.callbacks.records import CSVRecord, RunTensorBoard
 from ganlab.callbacks.signals import EndOnSignal
 from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
+from ganlab.errors import ConfigError
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
 from ganlab.tasks.scoring import score_values
@@ -130,7 +132,22 @@ def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list
         callbacks.append(EvaluateEvery(options["evaluate_every"], last, partial(score_values, settings=settings)))
     callbacks += [checkpoints, ProgressBar(measure, last, options["progress"])]
     callbacks += [EndOnSignal(checkpoints, options["log_every"])]
-    return [*(instantiate(extra, _convert_="all") for extra in watching["extra"]), CallbackGroup(callbacks)]
+    return [*map(_extra_callback, watching["extra"]), CallbackGroup(callbacks)]
+
+
+def _extra_callback(node: dict[str, Any]) -> Callback:
+    """A callback of the user's own; raises `ConfigError` if it cannot be made."""
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        raise ConfigError(f"callbacks.extra: {node['_target_']} cannot be made: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).splitlines()[0]
 
 
 def member(trainer: Trainer, kind: type[Watcher]) -> Watcher:
