@@ -42,6 +42,7 @@ def train(config: DictConfig) -> float | None:
         model, data, trainer, checkpoint = _prepare(settings, folder)
     except GanlabError:
         if settings["resume"] is None:
+            _end_log()
             remove_refused_run(folder)
         raise
     started = time.perf_counter()
@@ -168,6 +169,15 @@ def _record_configuration(folder: Path, settings: dict[str, Any]) -> None:
     """A resumed run's configuration replaces the earlier one, so that the folder tells what it holds."""
     text = OmegaConf.to_yaml(OmegaConf.create({**settings, "resume": None}))
     write_atomically(folder / CONFIG_FILE, lambda file: file.write(text.encode()))
+
+
+def _end_log() -> None:
+    """Close train.log for good: a late warning would find its folder gone."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        handler.close()
+        root.removeHandler(handler)
+    root.addHandler(logging.NullHandler())
 
 
 def _quieten() -> None:
