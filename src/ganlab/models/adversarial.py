@@ -108,7 +108,7 @@ class AdversarialModel(GenerativeModel):
         on_real, on_fake = self.discriminator_terms(real_scores, fake_scores)
         penalties = self.discriminator_penalties(real, fakes, condition)
         loss = sum(penalties.values(), on_real + on_fake)
-        self.manual_backward(loss / self.accumulate if self.accumulate > 1 else loss)
+        self.descend(loss)
         measured = {"loss/discriminator": loss.detach()}
         if self.measuring:
             measured |= {
@@ -121,7 +121,7 @@ class AdversarialModel(GenerativeModel):
 
     def _generator_backward(self, fakes: Tensor, condition: Tensor | None) -> Measurements:
         loss = self.generator_term(self.discriminator(fakes, condition))
-        self.manual_backward(loss / self.accumulate if self.accumulate > 1 else loss)
+        self.descend(loss)
         return {"loss/generator": loss.detach()}
 
     def judge(self, real_scores: Tensor, fake_scores: Tensor) -> Measurements:

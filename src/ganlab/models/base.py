@@ -14,6 +14,8 @@ from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
 from ganlab.models.averaging import WeightAverage
 from ganlab.models.optimization import build_optimizer, build_schedule, clip_gradients
 
+_PLAIN_ATTRIBUTES = frozenset({"_current_fx_name", "iteration", "measuring"})
+
 Measurements = dict[str, Tensor]
 """From tag to detached scalar tensor; nothing is read from the device until it is logged."""
 
@@ -119,6 +121,14 @@ class GenerativeModel(lightning.LightningModule):
         """How many batches of real data one iteration consumes."""
         return self.accumulate
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the current hook on the module some forty times an iteration, and torch's own
+        `__setattr__` looks at each value as if it could be a weight: a twentieth of a small network's step."""
+        if name in _PLAIN_ATTRIBUTES:
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     # -- one iteration ----------------------------------------------------------------------------------------
 
     def begin_iteration(self) -> None:
@@ -158,6 +168,17 @@ class GenerativeModel(lightning.LightningModule):
         # Autocast keeps low-precision copies of weights for a whole training step; these are out of date now.
         if torch.is_autocast_enabled(self.device.type):
             torch.clear_autocast_cache()
+
+    def descend(self, loss: Tensor) -> None:
+        """Add the gradients of a loss; with accumulation, its share of them.
+
+        Lightning's `manual_backward` is needed where a scaler or another process has a part in it.
+        """
+        share = loss / self.accumulate if self.accumulate > 1 else loss
+        if self.gradient_scaling or self.trainer.world_size > 1:
+            self.manual_backward(share)
+        else:
+            share.backward()
 
     def draw_latents(self, count: int) -> Tensor:
         """This rank's part of the global batch of latents: [count, latent_dim]."""
