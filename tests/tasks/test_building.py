@@ -1,0 +1,51 @@
+"""What the settings come to: the callbacks in their order, the weights from the seed, the trainer's one clock."""
+
+from pathlib import Path
+
+import torch
+
+from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from ganlab.callbacks.evaluation import EvaluateEvery
+from ganlab.callbacks.finite import FiniteGuard
+from ganlab.callbacks.measure import Measure
+from ganlab.callbacks.pictures import SamplePictures
+from ganlab.callbacks.progress import ProgressBar
+from ganlab.callbacks.signals import EndOnSignal
+from ganlab.tasks.building import build_data, build_model, build_trainer, member, settle_machine
+
+SMALL = ["model.generator.width=4", "model.discriminator.width=4"]
+
+
+def built(settings, folder: Path, *words: str):
+    config = settings(*SMALL, *words)
+    model = build_model(config)
+    return config, model, build_trainer(config, settle_machine(config["trainer"]), folder, model)
+
+
+def test_the_guard_judges_before_anything_is_saved_and_the_run_ends_last(settings, tmp_path):
+    _, _, trainer = built(settings, tmp_path, "trainer.evaluate_every=5")
+    kinds = [type(callback) for callback in trainer.callbacks[0].members]
+    assert kinds == [FiniteGuard, Measure, SamplePictures, EvaluateEvery, Checkpoints, ProgressBar, EndOnSignal]
+
+
+def test_images_are_counted_over_updates_accumulation_and_processes(settings, tmp_path):
+    words = ["model.discriminator_updates=5", "trainer.accumulate=2", "data.batch_size=8"]
+    config, model, trainer = built(settings, tmp_path, *words)
+    assert member(trainer, Measure).images_per_iteration == 8 * 5 * 2
+    assert model.batches_per_iteration == 5
+    model.prepare_training(optimizers=config["optimizer"], seed=0, max_iterations=1, accumulate=2)
+    assert build_data(config, model).batches_per_iteration == 10
+
+
+def test_the_trainer_has_no_clock_and_no_checkpoints_of_its_own(settings, tmp_path):
+    _, _, trainer = built(settings, tmp_path, "logger=none", "trainer.sample_every=null")
+    assert trainer.max_epochs == -1 and trainer.max_steps == -1
+    assert trainer.checkpoint_callback is None and trainer.loggers == []
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+    assert SamplePictures not in {type(callback) for callback in trainer.callbacks[0].members}
+
+
+def test_the_seed_and_nothing_else_decides_the_first_weights(settings):
+    first, again, other = (build_model(settings(*SMALL, f"seed={seed}")).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["generator.project.weight"], other["generator.project.weight"])
