@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "sklearn", "matplotlib"}
 
@@ -182,3 +183,13 @@ def test_both_entry_points_are_the_same():
 
     assert ganlab.__main__.main is launch.main
     assert ganlab.sample.main is sample.main
+
+
+@pytest.mark.parametrize("model", ["gan", "dcgan", "cgan"])
+def test_the_whole_configuration_can_be_shown_resolved(tmp_path, model):
+    words = [sys.executable, "-m", "ganlab", f"model={model}", "--cfg", "job", "--resolve"]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    config = yaml.safe_load(shown.stdout)
+    assert config["optimizer"]["generator"]["betas"] == [0.5, 0.999]
+    assert isinstance(config["trainer"]["max_iterations"], int)

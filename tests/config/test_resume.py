@@ -51,7 +51,7 @@ def test_the_runs_own_configuration_replaces_the_default(run_folder, job):
     config = job(f"resume={run_folder}")
     rebase(config)
     assert (config.model.name, config.data.name, config.seed, config.model.latent_dim) == ("gan", "ring", 7, 3)
-    assert config.optimizer.generator.lr == 0.25 and config.optimizer.discriminator.lr == 2e-4
+    assert config.optimizer.generator.lr == 0.25 and config.optimizer.discriminator.lr == 1e-3
     assert config.resume == str(run_folder / "checkpoints" / "last.ckpt")
     assert config.hydra.run.dir == str(run_folder)
     assert config.hydra.output_subdir is None  # Hydra would write over the run's configuration

@@ -15,7 +15,8 @@ def recommended(algorithm: str, key: str, default: Any, *, _root_: DictConfig, _
     """
     settings = OmegaConf.select(_root_, f"model.recommended.{algorithm}", default=None) or {}
     network = settings.get(_parent_._key()) or {}
-    return network.get(key, settings.get(key, default))
+    value = network.get(key, settings.get(key, default))
+    return OmegaConf.create(value) if isinstance(value, list) else value
 
 
 def condition_size(num_classes: int, attributes: Any) -> int:
