@@ -94,9 +94,13 @@ class ProcessLauncher(Launcher):
         words = [*(word for path in self._config_dirs() for word in ("--config-dir", path)), *overrides]
         words += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(str(folder))}"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_LEFT_BY_OTHERS)}
-        code = subprocess.run(
-            [sys.executable, "-m", "ganlab", *words], env=environment, preexec_fn=_die_with_parent
-        ).returncode
+        job = subprocess.Popen([sys.executable, "-m", "ganlab", *words], env=environment, preexec_fn=_die_with_parent)
+        try:
+            code = job.wait()
+        except KeyboardInterrupt:
+            # The job has got the same Ctrl-C and is saving itself; a second one ends it.
+            job.wait()
+            raise SystemExit(130) from None
         status = JobStatus.COMPLETED if code == 0 else JobStatus.FAILED
         return JobReturn(
             overrides=overrides, cfg=config, working_dir=str(folder), status=status, _return_value=code or None

@@ -98,7 +98,7 @@ class Several:
 )
 def test_several_processes_agree_before_they_end(own, others, code):
     saved = []
-    ending = EndOnSignal(SimpleNamespace(save=lambda *arguments: saved.append(arguments)), every=5)
+    ending = EndOnSignal(SimpleNamespace(max_iterations=99, save=lambda *arguments: saved.append(arguments)), every=5)
     trainer = Several(others)
     ending.received = own
     for iteration in range(1, 5):
@@ -112,6 +112,6 @@ def test_several_processes_agree_before_they_end(own, others, code):
 
 def test_processes_that_got_no_signal_go_on():
     trainer = Several(False)
-    ending = EndOnSignal(SimpleNamespace(save=None), every=5)
+    ending = EndOnSignal(SimpleNamespace(max_iterations=99, save=None), every=5)
     ending.on_train_batch_end(trainer, SimpleNamespace(iteration=5), {}, None, 0)
     assert trainer.asked == 1

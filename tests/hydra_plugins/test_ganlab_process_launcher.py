@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 TINY = [
     "model=gan",
@@ -17,11 +18,12 @@ TINY = [
 ]
 
 
-def sweep(folder, *words):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": "1", "PL_GLOBAL_SEED": "7"}
+def sweep(folder, *words, **variables):
+    environment = {**os.environ, **variables, "OMP_NUM_THREADS": "1", "MASTER_PORT": "1", "PL_GLOBAL_SEED": "7"}
     return subprocess.run(
         [sys.executable, "-m", "ganlab", "-m", *TINY, *words],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -43,3 +45,14 @@ def test_all_jobs_are_checked_before_the_first_begins(tmp_path):
     lines = refused.stderr.strip().splitlines()
     assert len(lines) == 2 and all("trainer.log_every=0: must be greater than 0" in line for line in lines)
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_lets_the_job_save_itself_and_starts_no_other(tmp_path):
+    helpers = Path(__file__).parents[1] / "tasks"
+    stop = "callbacks.extra=[{_target_: provoking.SignalGroupAt, iteration: 1, name: SIGINT}]"
+    stopped = sweep(tmp_path, "seed=0,1", stop, PYTHONPATH=str(helpers))
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    (folder,) = (tmp_path / "outputs" / "sweeps" / "sweep").iterdir()
+    (job,) = (path for path in folder.iterdir() if path.is_dir())
+    assert (job / "checkpoints" / "iteration_000001.ckpt").is_file()

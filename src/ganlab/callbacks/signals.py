@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: finish the iteration, save a checkpoint, end with the exit code that the shell expects."""
 
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
@@ -27,9 +28,11 @@ class EndOnSignal(Callback):
         self.every = every
         self.received: int = 0
         self._previous: dict[int, Any] = {}
+        self._speaks = True
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         # Lightning has set its own handlers by now; ours replace them while training runs.
+        self._speaks = trainer.is_global_zero
         for number in EXIT_CODES:
             self._previous[number] = signal.signal(number, self._handle)
 
@@ -37,6 +40,8 @@ class EndOnSignal(Callback):
         if self.received == signal.SIGINT and number == signal.SIGINT:
             raise SystemExit(EXIT_CODES[signal.SIGINT])
         self.received = number
+        if self._speaks:
+            print("\nending after this iteration, and saving; Ctrl-C again to end without", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.world_size > 1:
@@ -46,6 +51,8 @@ class EndOnSignal(Callback):
                 return
         elif not self.received:
             return
+        if pl_module.iteration >= self.checkpoints.max_iterations:
+            return  # the run ends here anyway, and with its scores
         self.checkpoints.save(trainer, pl_module)
         raise Interrupted(EXIT_CODES[signal.Signals(self.received or signal.SIGTERM)])
 

@@ -7,7 +7,7 @@ target's constructor, so that a new family needs no entry in this file. Defaults
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from ganlab.config.signature import parameters_of
 from ganlab.config.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -122,7 +122,7 @@ class RunConfig(Strict):
     """A whole configuration; `model`, `data` and `optimizer` have schemas of their own."""
 
     name: str | None
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     resume: str | None
     model: dict[str, Any]
     data: dict[str, Any]

@@ -66,6 +66,7 @@ class GenerativeModel(lightning.LightningModule):
         self.max_iterations = 1
         self.optimizer_configs: dict[str, dict[str, Any]] = {}
         self.gradient_scaling = False
+        self.through_lightning = False
         self.channels_last = False
         self._noise: torch.Generator | None = None
         self._parameters_of: dict[str, list[nn.Parameter]] = {}
@@ -82,14 +83,16 @@ class GenerativeModel(lightning.LightningModule):
         max_iterations: int,
         accumulate: int = 1,
         gradient_scaling: bool = False,
+        foreign_callbacks: bool = False,
         channels_last: bool | Literal["auto"] = "auto",
     ) -> None:
         """What a run decides and a paper does not; called once before `fit`."""
         self.optimizer_configs = optimizers
         self.seed, self.max_iterations, self.accumulate = seed, max_iterations, accumulate
         self.gradient_scaling = gradient_scaling
+        self.through_lightning = gradient_scaling or foreign_callbacks
         convolutional = any(isinstance(module, nn.Conv2d) for module in self.modules())
-        self.channels_last = convolutional if channels_last == "auto" else channels_last
+        self.channels_last = convolutional and channels_last is not False
         if self.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -152,11 +155,12 @@ class GenerativeModel(lightning.LightningModule):
     def update(self, network: str) -> None:
         """One step of a network's optimizer, then its gradients are dropped.
 
-        Lightning's wrapper of an optimizer costs as much as a small network's fused step, and is needed for
-        fp16 only, where the scaler stands between gradient and step; elsewhere the hooks are called from here.
+        Lightning's wrapper of an optimizer costs as much as a small network's fused step. It is needed for
+        fp16, where the scaler stands between gradient and step, and for callbacks of the user's own,
+        which may count on all of its hooks.
         """
         optimizer = self._optimizer_of[network]
-        if self.gradient_scaling:
+        if self.through_lightning:
             optimizer.step()
         else:
             plain = optimizer.optimizer
@@ -172,10 +176,10 @@ class GenerativeModel(lightning.LightningModule):
     def descend(self, loss: Tensor) -> None:
         """Add the gradients of a loss; with accumulation, its share of them.
 
-        Lightning's `manual_backward` is needed where a scaler or another process has a part in it.
+        Lightning's `manual_backward` is needed where a scaler, another process or a user's callback has a part in it.
         """
         share = loss / self.accumulate if self.accumulate > 1 else loss
-        if self.gradient_scaling or self.trainer.world_size > 1:
+        if self.through_lightning or self.trainer.world_size > 1:
             self.manual_backward(share)
         else:
             share.backward()

@@ -58,8 +58,17 @@ def _leaves(node: Any, prefix: str) -> dict[str, Any]:
 
 
 def verify_same_model(checkpoint: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
-    """Raise `CheckpointError` naming the keys in which the checkpoint's model differs from the configured one."""
+    """Raise `CheckpointError` naming the keys in which the checkpoint's model or optimizers are other than asked for.
+
+    Optimizers bring their own settings back from the checkpoint: another learning rate would be ignored.
+    """
     saved = checkpoint["ganlab"]["config"]
+    changed = differing_keys(settings, saved, "optimizer")
+    if changed:
+        raise CheckpointError(
+            f"{path}: a run that goes on keeps its optimizers, and {', '.join(changed)} would change; "
+            "start a new run for that"
+        )
     differing = [key for key in differing_keys(settings, saved) if not key.startswith("model.recommended")]
     if differing:
         raise CheckpointError(f"{path} is of another model: it differs in {', '.join(differing)}")

@@ -40,7 +40,9 @@ def run(config: DictConfig) -> float | None:
     except GanlabError as mistake:
         if debugging():
             raise
-        print(mistake, file=sys.stderr)
+        # All processes of a run meet the same mistake; one of them says it.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
 
 
@@ -77,6 +79,9 @@ def main() -> None:
     application = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(run)
     try:
         application()
+    except KeyboardInterrupt:
+        print("stopped before training began or after it ended", file=sys.stderr)
+        raise SystemExit(130) from None
     except GanlabError as mistake:
         if debugging():
             raise

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ganlab.config.check import problems_of
 from ganlab.config.schema import Strict
 from ganlab.config.types import NonNegativeInt, PositiveInt
+from ganlab.errors import CheckpointError
 from ganlab.tasks import command
 
 USAGE = """
@@ -47,6 +49,9 @@ def sample(options: SampleOptions) -> None:
 
     folder, _, checkpoint = read_run(options.run)
     settings: dict[str, Any] = checkpoint["ganlab"]["config"]
+    problems = problems_of(settings)
+    if problems:
+        raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
     model = build_model(settings)
     model.load_state_dict(checkpoint["state_dict"])
     model.iteration = int(checkpoint["iteration"])

@@ -46,7 +46,9 @@ def train(config: DictConfig) -> float | None:
             remove_refused_run(folder)
         raise
     started = time.perf_counter()
-    _fit(trainer, model, data, checkpoint, folder, settings)
+    # A run that was stopped between its last iteration and its results has only these to make.
+    if model.iteration < settings["trainer"]["max_iterations"]:
+        _fit(trainer, model, data, checkpoint, folder, settings)
     if not trainer.is_global_zero:
         return None
     scores = final_scores(model, data, settings)
@@ -66,6 +68,7 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         max_iterations=options["max_iterations"],
         accumulate=options["accumulate"],
         gradient_scaling=machine.precision == "16-mixed",
+        foreign_callbacks=bool(settings["callbacks"]["extra"]),
         channels_last=options["channels_last"],
     )
     checkpoint = settings["resume"]
@@ -73,7 +76,8 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         saved = load_checkpoint(Path(checkpoint))
         verify_same_model(saved, settings, Path(checkpoint))
         model.iteration = int(saved["iteration"])
-        if model.iteration >= options["max_iterations"]:
+        model.load_state_dict(saved["state_dict"])
+        if model.iteration >= options["max_iterations"] and (folder / "results.json").exists():
             raise ConfigError(
                 f"resume={console.relative(folder)}: this run has finished its {model.iteration} iterations; "
                 f"go on with trainer.max_iterations={2 * model.iteration}"
