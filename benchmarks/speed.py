@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py                # all cases
     python benchmarks/speed.py case=ring      # one of: ring, dcgan32, dcgan64
+    python benchmarks/speed.py memory         # peak memory instead, a process for each loop
 
 The plain loop is the usual one (pytorch/examples): the same networks, batch, data and optimizer; generated
 samples made once and detached for the discriminator; nothing frozen, nothing fused, losses read every 50
@@ -10,7 +11,9 @@ generator, the guard. Short segments of each alternate, so a change of the machi
 all alike. The row A/A is the plain loop against itself: differences of its size mean nothing.
 """
 
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -147,8 +150,53 @@ def measure(name: str) -> None:
         )
 
 
+def trained(settings: dict[str, Any], iterations: int) -> None:
+    """A run as `python -m ganlab` makes it, without pictures and checkpoints."""
+    machine = building.settle_machine(settings["trainer"])
+    model = building.build_model(settings)
+    model.prepare_training(optimizers=settings["optimizer"], seed=0, max_iterations=iterations)
+    data = building.build_data(settings, model)
+    with tempfile.TemporaryDirectory() as folder:
+        building.build_trainer(settings, machine, Path(folder), model).fit(model, datamodule=data)
+
+
+def peak_memory(name: str, loop: str) -> None:
+    """Run one loop in this process and print its peak resident memory in MiB; `none` only loads the libraries."""
+    iterations = 100 if name == "ring" else 6
+    quiet = ["trainer.sample_every=null", "trainer.checkpoint_every=null", "trainer.progress=false"]
+    settings = settings_of([*CASES[name][0], *quiet, f"trainer.max_iterations={iterations}"])
+    if loop == "plain":
+        steps = plain_loop(settings)
+        for _ in range(iterations):
+            next(steps)
+    elif loop == "ganlab":
+        trained(settings, iterations)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def compare_memory(name: str) -> None:
+    """Print the peaks of the plain loop and of ganlab, and what the loaded libraries take alone."""
+    peaks = {}
+    for loop in ("none", "plain", "ganlab"):
+        words = [sys.executable, __file__, "peak", name, loop]
+        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        peaks[loop] = int(done.stdout.split()[-1])
+    print(
+        f"{name:8} peak memory: plain loop {peaks['plain']} MiB, ganlab {peaks['ganlab']} MiB "
+        f"(×{peaks['ganlab'] / peaks['plain']:.2f}); the libraries alone {peaks['none']} MiB",
+        flush=True,
+    )
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["peak"]:
+        peak_memory(*sys.argv[2:4])
+        return
     wanted = [word.partition("=")[2] for word in sys.argv[1:] if word.startswith("case=")] or list(CASES)
+    if "memory" in sys.argv[1:]:
+        for name in wanted:
+            compare_memory(name)
+        return
     print(
         f"threads of the machine: {torch.get_num_threads()}; torch {torch.__version__}; × is speed over the plain loop"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganlab.tasks import sample
@@ -64,3 +65,15 @@ def test_a_condition_that_there_is_not_is_refused_in_a_line(sampled, capsys):
     assert refused.value.code == 2
     assert capsys.readouterr().err.strip() == "condition=10: there is no class 10; they go from 0 to 9"
     assert not Path("run/generated").exists()
+
+
+def test_a_strangers_checkpoint_that_names_a_command_is_refused_before_it_is_built(tmp_path, monkeypatch, capsys):
+    config = {"model": {"_target_": "os.system", "command": f"touch {tmp_path}/was_here"}, "data": {"num_classes": 0}}
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {}, "iteration": 1, "ganlab": {"config": config, "version": "0"}}, path)
+    monkeypatch.setattr(sys, "argv", ["ganlab-sample", f"run={path}"])
+    with pytest.raises(SystemExit) as refused:
+        sample.main()
+    assert refused.value.code == 2
+    assert "its configuration is not one of ganlab's" in capsys.readouterr().err
+    assert not (tmp_path / "was_here").exists()

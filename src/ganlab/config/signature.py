@@ -64,7 +64,7 @@ def _source(module: str) -> Path:
         spec = importlib.util.find_spec(top) if top else None
     except (ImportError, ValueError):
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise TargetNotFound(f"there is no module {module!r}")
     path = Path(spec.origin)
     for part in rest:
