@@ -119,24 +119,29 @@ def _since(begin: tuple[float, float]) -> tuple[float, float]:
     return wall - begin[0], cpu - begin[1]
 
 
+def trained(settings: dict[str, Any], *callbacks: Callback) -> None:
+    """A run as `python -m ganlab` makes it; `callbacks` come last, so that they see what all others did."""
+    machine = building.settle_machine(settings["trainer"])
+    model = building.build_model(settings)
+    iterations = settings["trainer"]["max_iterations"]
+    model.prepare_training(optimizers=settings["optimizer"], seed=0, max_iterations=iterations)
+    torch.set_num_threads(devices.choose_threads("auto", model, 1))
+    data = building.build_data(settings, model)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = building.build_trainer(settings, machine, Path(folder), model)
+        trainer.callbacks += callbacks  # type: ignore[attr-defined]
+        trainer.fit(model, datamodule=data)
+
+
 def measure(name: str) -> None:
     """Print the rows of one case."""
     overrides, segment, segments = CASES[name]
     total = segment * (segments + 1)
     quiet = ["trainer.sample_every=null", "trainer.checkpoint_every=null", "trainer.progress=false"]
     settings = settings_of([*overrides, *quiet, f"trainer.max_iterations={total}", f"trainer.log_every={LOG_EVERY}"])
-    machine = building.settle_machine(settings["trainer"])
-    model = building.build_model(settings)
-    model.prepare_training(optimizers=settings["optimizer"], seed=0, max_iterations=total)
-    torch.set_num_threads(devices.choose_threads("auto", model, 1))
-    data = building.build_data(settings, model)
     first, second = plain_loop(settings), plain_loop(settings)
     alternate = Alternate(segment, {"plain": lambda: next(first), "plain again": lambda: next(second)})
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = building.build_trainer(settings, machine, Path(folder), model)
-        # Last, so that a segment holds all that the other callbacks do.
-        trainer.callbacks.append(alternate)  # type: ignore[attr-defined]
-        trainer.fit(model, datamodule=data)
+    trained(settings, alternate)
     times = {row: values[1:] for row, values in alternate.times.items()}
     for row in ("plain", "plain again", "ganlab"):
         walls = [plain[0] / own[0] for plain, own in zip(times["plain"], times[row], strict=True)]
@@ -150,16 +155,6 @@ def measure(name: str) -> None:
         )
 
 
-def trained(settings: dict[str, Any], iterations: int) -> None:
-    """A run as `python -m ganlab` makes it, without pictures and checkpoints."""
-    machine = building.settle_machine(settings["trainer"])
-    model = building.build_model(settings)
-    model.prepare_training(optimizers=settings["optimizer"], seed=0, max_iterations=iterations)
-    data = building.build_data(settings, model)
-    with tempfile.TemporaryDirectory() as folder:
-        building.build_trainer(settings, machine, Path(folder), model).fit(model, datamodule=data)
-
-
 def peak_memory(name: str, loop: str) -> None:
     """Run one loop in this process and print its peak resident memory in MiB; `none` only loads the libraries."""
     iterations = 100 if name == "ring" else 6
@@ -170,7 +165,7 @@ def peak_memory(name: str, loop: str) -> None:
         for _ in range(iterations):
             next(steps)
     elif loop == "ganlab":
-        trained(settings, iterations)
+        trained(settings)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 

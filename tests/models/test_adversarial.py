@@ -8,24 +8,14 @@ from lightning import Callback
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import one_hot
 
+from recording import recording
+
 ADAM = {"algorithm": "adam", "lr": 2e-3, "betas": [0.5, 0.999]}
 SGD = {"algorithm": "sgd", "lr": 0.05, "momentum": 0.9}
 ALGORITHMS = {
     "adam": (ADAM, lambda parameters: torch.optim.Adam(parameters, lr=2e-3, betas=(0.5, 0.999))),
     "sgd": (SGD, lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9)),
 }
-
-
-def recording(model):
-    """The latents that the model draws, in their order; the model is told to keep them."""
-    drawn, draw = [], model.draw_latents
-
-    def draw_and_keep(count):
-        drawn.append(draw(count))
-        return drawn[-1]
-
-    model.draw_latents = draw_and_keep
-    return drawn
 
 
 def plain_loop(generator, discriminator, batches, drawn, make_optimizer, updates=1, accumulate=1, minimax=False):

@@ -16,6 +16,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch.nn.functional import softplus
 
 from ganlab.callbacks.measure import Measure
+from recording import recording
 
 SGD = {"algorithm": "sgd", "lr": 0.5}
 
@@ -63,17 +64,6 @@ def plain_iteration(model, batch, drawn, updates=1, accumulate=1, lr=0.5, autoca
             (softplus(-discriminator(fakes)).mean() / accumulate).backward()
         step(generator)
     return generator, discriminator, {"generator": norms[generator], "discriminator": norms[discriminator]}
-
-
-def recording(model):
-    drawn, draw = [], model.draw_latents
-
-    def draw_and_keep(count):
-        drawn.append(draw(count))
-        return drawn[-1]
-
-    model.draw_latents = draw_and_keep
-    return drawn
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

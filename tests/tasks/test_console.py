@@ -9,7 +9,7 @@ def test_three_lines_with_every_score_and_the_path_as_one_would_type_it(tmp_path
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "outputs" / "x"
     python = console.python()
-    console.say_finished(folder, {"metric/a": {"value": 0.12345}, "metric/b": {"value": 2.0}}, {})
+    console.say_finished(folder, {"metric/a": {"value": 0.12345}, "metric/b": {"value": 2.0}})
     assert capsys.readouterr().out.splitlines() == [
         "run:    outputs/x",
         "scored: metric/a 0.123, metric/b 2.000",

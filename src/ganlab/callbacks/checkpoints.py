@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.utilities import rank_zero_only
 
 from ganlab import __version__
 from ganlab.callbacks.finite import FiniteGuard
@@ -73,7 +72,6 @@ class Checkpoints(Callback):
             self._name_last(path)
             self._prune()
 
-    @rank_zero_only
     def _name_last(self, path: Path) -> None:
         """last.ckpt is a second name of the newest file (a copy where links cannot be made)."""
         temporary = self.folder / f".{LAST}.tmp"

@@ -11,7 +11,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def say_finished(folder: Path, scores: dict[str, dict[str, Any]], settings: dict[str, Any]) -> None:
+def say_finished(folder: Path, scores: dict[str, dict[str, Any]]) -> None:
     """Three lines: where the run lies, what it scored, what to type next."""
     shown = relative(folder)
     scored = ", ".join(f"{tag} {score['value']:.3f}" for tag, score in scores.items())

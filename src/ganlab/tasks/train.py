@@ -53,7 +53,7 @@ def train(config: DictConfig) -> float | None:
         return None
     scores = final_scores(model, data, settings)
     _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started)
-    console.say_finished(folder, scores, settings)
+    console.say_finished(folder, scores)
     return None
 
 
@@ -76,12 +76,14 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         saved = load_checkpoint(Path(checkpoint))
         verify_same_model(saved, settings, Path(checkpoint))
         model.iteration = int(saved["iteration"])
-        model.load_state_dict(saved["state_dict"])
-        if model.iteration >= options["max_iterations"] and (folder / "results.json").exists():
+        finished = model.iteration >= options["max_iterations"]
+        if finished and (folder / "results.json").exists():
             raise ConfigError(
                 f"resume={console.relative(folder)}: this run has finished its {model.iteration} iterations; "
                 f"go on with trainer.max_iterations={2 * model.iteration}"
             )
+        if finished:
+            model.load_state_dict(saved["state_dict"])
     torch.set_num_threads(choose_threads(options["threads"], model, machine.processes_per_node))
     data = building.build_data(settings, model)
     # Only one process decodes or downloads; the others wait for it inside Lightning.
