@@ -1,5 +1,6 @@
 """What tests of all floors share: checked settings, a tiny GAN, data in memory, a bare trainer."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,12 @@ torch.set_num_threads(1)
 
 SGD = {"algorithm": "sgd", "lr": 0.05}
 ADAM = {"algorithm": "adam", "lr": 2e-3, "betas": [0.5, 0.999], "eps": 1e-8, "weight_decay": 0.0}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """A cache for all tests of this session, so that none finds or leaves anything in the user's."""
+    os.environ["GANLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

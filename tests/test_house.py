@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "callbacks": {"models", "data", "metrics", "pictures"} | GROUND,
     "tasks": {"callbacks", "models", "data", "metrics", "pictures"} | GROUND,
     "__main__": {"tasks"},
+    "evaluate": {"tasks"},
     "sample": {"tasks"},
 }
 """Beside itself and the version, which is for everyone."""

@@ -6,6 +6,7 @@ exactly that job's overrides, has none of this. `hydra/launcher=basic` brings Hy
 """
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -102,14 +103,23 @@ class ProcessLauncher(Launcher):
             job.wait()
             raise SystemExit(130) from None
         status = JobStatus.COMPLETED if code == 0 else JobStatus.FAILED
-        return JobReturn(
-            overrides=overrides, cfg=config, working_dir=str(folder), status=status, _return_value=code or None
-        )
+        value = objective_of(folder) if code == 0 else code
+        return JobReturn(overrides=overrides, cfg=config, working_dir=str(folder), status=status, _return_value=value)
 
     def _config_dirs(self) -> list[str]:
         """The folders that the user gave with --config-dir."""
         sources = self.hydra_context.config_loader.get_sources()
         return [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
+
+
+def objective_of(folder: Path) -> float | None:
+    """The monitored score of a finished run, for the sweeper; None if nothing was scored."""
+    try:
+        results = json.loads((folder / "results.json").read_bytes())
+        value = results["objective"]
+        return None if value is None else float(value)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _quoted(value: str) -> str:

@@ -2,7 +2,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from ganlab.config.callback import _derived, drop_unused_optimizers
-from ganlab.config.check import LISTED, nearest, problems_of, unused_optimizers
+from ganlab.config.check import problems_of, unused_optimizers
+from ganlab.config.nearest import LISTED, nearest
 from ganlab.config.paths import conf_folder
 
 NEEDS_IMAGES, NEEDS_LABELS = {"dcgan"}, {"cgan"}

@@ -28,7 +28,7 @@ TINY = [
     "trainer.checkpoint_every=4",
     "trainer.max_iterations=12",
     "trainer.threads=1",
-    "metrics.label_agreement=false",
+    "metrics.scores=[]",
 ]
 """A GAN that trains in milliseconds and has no batch norm."""
 

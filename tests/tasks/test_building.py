@@ -5,13 +5,15 @@ from pathlib import Path
 import torch
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from ganlab.callbacks.evaluation import EvaluateEvery
+from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.callbacks.signals import EndOnSignal
 from ganlab.tasks.building import build_data, build_model, build_trainer, member, settle_machine
+from ganlab.tasks.scoring import Scorer
+from ganlab.tasks.suiting import build_extractor
 
 SMALL = ["model.generator.width=4", "model.discriminator.width=4"]
 
@@ -19,13 +21,15 @@ SMALL = ["model.generator.width=4", "model.discriminator.width=4"]
 def built(settings, folder: Path, *words: str):
     config = settings(*SMALL, *words)
     model = build_model(config)
-    return config, model, build_trainer(config, settle_machine(config["trainer"]), folder, model)
+    data = build_data(config, model)
+    scorer = Scorer(config["metrics"], data, model, build_extractor(config["metrics"]["extractor"], data))
+    return config, model, build_trainer(config, settle_machine(config["trainer"]), folder, model, scorer)
 
 
-def test_the_guard_judges_before_anything_is_saved_and_the_run_ends_last(settings, tmp_path):
+def test_the_guard_judges_first_and_the_best_is_chosen_among_what_was_saved(settings, tmp_path):
     _, _, trainer = built(settings, tmp_path, "trainer.evaluate_every=5")
     kinds = [type(callback) for callback in trainer.callbacks[0].members]
-    assert kinds == [FiniteGuard, Measure, SamplePictures, EvaluateEvery, Checkpoints, ProgressBar, EndOnSignal]
+    assert kinds == [FiniteGuard, Measure, SamplePictures, Checkpoints, Evaluate, ProgressBar, EndOnSignal]
 
 
 def test_images_are_counted_over_updates_accumulation_and_processes(settings, tmp_path):

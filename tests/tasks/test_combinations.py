@@ -46,7 +46,7 @@ def test_twenty_iterations(ganlab, files, tmp_path, model, data):
     words = [f"model={model}", f"data={data}", "data.batch_size=4", "model.generator.width=4"]
     words += ["model.discriminator.width=4", "trainer.max_iterations=20", "trainer.log_every=10", "trainer.threads=1"]
     words += ["trainer.sample_every=20", "hydra.run.dir=run", "callbacks.sample_rows=2"]
-    words += ["metrics.label_agreement=false"]
+    words += ["metrics.scores=[]"]
     if data in IMAGES:
         words.append("data.image_size=16")
     if data in ON_DISK:

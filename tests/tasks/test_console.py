@@ -2,19 +2,51 @@
 
 import sys
 
+import pytest
+
 from ganlab.tasks import console
 
 
-def test_three_lines_with_every_score_and_the_path_as_one_would_type_it(tmp_path, monkeypatch, capsys):
+def test_the_monitored_score_first_and_the_path_as_one_would_type_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "outputs" / "x"
     python = console.python()
-    console.say_finished(folder, {"metric/a": {"value": 0.12345}, "metric/b": {"value": 2.0}})
+    scores = {
+        "metric/precision": {"value": 0.81234, "real": 0.9},
+        "metric/fd_digits": {"value": 12.3456, "real": 2.0},
+        "metric/density": {"value": 1.0, "real": 1.0},
+        "metric/modes": {"value": 8.0, "real": None},
+    }
+    console.say_finished(folder, scores, "metric/fd_digits")
     assert capsys.readouterr().out.splitlines() == [
         "run:    outputs/x",
-        "scored: metric/a 0.123, metric/b 2.000",
-        f"next:   {python} -m ganlab.sample run=outputs/x  |  {python} -m tensorboard.main --logdir outputs/x",
+        "scored: fd_digits 12.3 (real samples 2), precision 0.812 (real samples 0.900), modes 8; 1 more in results.json",
+        f"next:   {python} -m ganlab.evaluate run=outputs/x  |  {python} -m ganlab.sample run=outputs/x",
+        f"        {python} -m tensorboard.main --logdir outputs/x",
     ]
+    console.say_finished(folder, {})
+    assert "scored: nothing; losses are in metrics.csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.0, "0"),
+        (8.0, "8"),
+        (-3.0, "-3"),
+        (0.123456, "0.123"),
+        (0.0123456, "0.0123"),
+        (-0.5, "-0.500"),
+        (12.3456, "12.3"),
+        (123.456, "123"),
+        (12345.6, "12,346"),
+        (0.000123, "1.2e-04"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_numbers_have_three_digits_that_mean_something(value, told):
+    assert console.number(value) == told
 
 
 def test_a_path_elsewhere_is_told_in_full(tmp_path, monkeypatch):

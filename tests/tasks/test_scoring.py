@@ -1,68 +1,229 @@
-"""A finished run's score: what it says, when there is none, and how good the default is."""
+"""Scores of models whose quality is known beforehand, and the protocol that comes with each."""
 
 import json
 
 import pytest
 import torch
+from two_processes import on_two_ranks
 
-from ganlab.data.batch import Batch
-from ganlab.tasks.scoring import final_scores, label_agreement
+from ganlab.data.digits import DigitsData
+from ganlab.data.points import RingData
+from ganlab.data.stacked_digits import StackedDigitsData
+from ganlab.errors import TrainingError
+from ganlab.metrics.extractors.digits import Digits
+from ganlab.metrics.ranks import Ranks
+from ganlab.tasks.scoring import Scorer, values_of
 
-
-class Digits:
-    """Ten classes that anyone can tell apart: one bright pixel each."""
-
-    num_classes = 10
-
-    class Part(list):
-        infinite = False
-
-    train, test = Part(range(50)), Part(range(20))
-
-    def examples(self, count, split="train"):
-        labels = torch.arange(count) % 10
-        return Batch(torch.eye(10)[labels], labels)
-
-
-class Generator:
-    """Draws the asked class, except that it draws `confused` as the next one."""
-
-    condition_size = 10
-    device = torch.device("cpu")
-    generator_ema = None
-
-    def __init__(self, confused=None):
-        self.confused = confused
-
-    def sample(self, count, condition, generator):
-        drawn = torch.where(condition == self.confused, condition + 1, condition) if self.confused else condition
-        return torch.eye(10)[drawn]
+OPTIONS = {
+    "scores": "auto",
+    "monitor": "auto",
+    "reference": "test",
+    "count": 200,
+    "reference_count": 10_000,
+    "seed": 0,
+    "batch_size": 64,
+}
 
 
-@pytest.mark.parametrize(("confused", "share"), [(None, 1.0), (3, 0.9)])
-def test_agreement_is_the_share_that_was_drawn_as_asked(confused, share):
-    score = label_agreement(Generator(confused), Digits(), 200)
-    assert score["value"] == pytest.approx(share)
-    assert score["protocol"]["on_real_test"] == 1.0
-    assert score["protocol"]["count"] == 200 and score["protocol"]["weights"] == "last"
+class Model:
+    """Draws the training images that the latents point at; `spoil` changes them."""
+
+    name, iteration, device, weights_sampled = "replay", 7, torch.device("cpu"), "averaged"
+    generates, reconstructs = True, False
+
+    def __init__(self, data, condition_size=0, spoil=lambda images: images):
+        self.source = data.train
+        self.condition_size = condition_size
+        self.spoil = spoil
+        self.asked = []
+
+    def latents(self, count, generator):
+        return torch.rand(count, 1, generator=generator, dtype=torch.float64)
+
+    def decode(self, latents, condition=None):
+        self.asked += [] if condition is None else condition.tolist()
+        if self.source.infinite:
+            return self.spoil(self.source.first(len(latents)).samples)
+        rows = (latents[:, 0] * len(self.source)).long()
+        if condition is not None:
+            labels = self.source.conditions
+            places = [(labels == label).nonzero().flatten() for label in condition]
+            rows = torch.stack([own[int(row) % len(own)] for own, row in zip(places, rows, strict=True)])
+        return self.spoil(self.source.gather(rows).samples)
 
 
-def test_no_score_without_labels_or_when_switched_off():
-    settings = {"metrics": {"label_agreement": True, "count": 10}}
-    unconditional = Generator()
-    unconditional.condition_size = 0
-    assert final_scores(unconditional, Digits(), settings) == {}
-    assert final_scores(Generator(), Digits(), {"metrics": {"label_agreement": False, "count": 10}}) == {}
-    assert list(final_scores(Generator(), Digits(), settings)) == ["metric/label_agreement"]
+class Autoencoder(Model):
+    """Gives back what it is given, changed."""
+
+    generates, reconstructs = False, True
+
+    def reconstruct(self, samples, condition=None):
+        return self.spoil(samples)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = DigitsData(
+        name="digits", batch_size=8, channels=1, image_size=16, sample_shape=[1, 16, 16], num_classes=10,
+        condition_size=10,
+    )  # fmt: skip
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def scorer(digits, tmp_path):
+    """scorer(model, count=…): a scorer of digits with a cache of its own."""
+
+    def make(model, data=digits, extractor=True, **options):
+        options = {**OPTIONS, "cache_dir": str(tmp_path), **options}
+        return Scorer(options, data, model, Digits() if extractor else None)
+
+    return make
+
+
+def test_each_score_has_its_value_the_real_samples_value_and_the_whole_protocol(digits, scorer):
+    model = Model(digits, condition_size=10)
+    scores = scorer(model)(model)
+    features = ["fd_digits", "kd_digits", "precision", "recall", "density", "coverage", "auth_pct", "one_nn"]
+    classes = ["classifier_score_digits", "class_kl", "ms_ssim", "label_agreement"]
+    assert list(scores) == [f"metric/{name}" for name in features + classes]
+    for score in scores.values():
+        assert isinstance(score["value"], float) and isinstance(score["real"], float)
+        protocol = score["protocol"]
+        assert protocol["extractor"]["extractor"] == "digits" and len(protocol["extractor"]["weights_sha256"]) == 64
+        assert "bicubic" in protocol["extractor"]["resizer"]
+        assert "bytes" in protocol["quantised"]
+        expected = {"data": "digits", "reference": "test", "reference_count": len(digits.test), "count": 200}
+        expected |= {"weights": "averaged", "iteration": 7, "seed": 0, "sample_shape": [1, 16, 16]}
+        assert {key: protocol[key] for key in expected} == expected
+    assert json.loads(json.dumps(scores)) == scores
+    low, high = scores["metric/kd_digits"]["interval"]
+    assert low < scores["metric/kd_digits"]["value"] < high
+    assert sum(scores["metric/class_kl"]["histogram"]) == 200
+    assert scores["metric/label_agreement"]["real"] > 0.95
+
+
+def test_a_generator_that_copies_the_training_set_is_exposed(digits, scorer):
+    model = Model(digits)
+    scores = scorer(model, count=400)(model)
+    assert scores["metric/auth_pct"]["value"] == 0.0
+    assert 40 < scores["metric/auth_pct"]["real"] < 65
+    against_train = scorer(model, count=400)(model, reference="train")
+    assert against_train["metric/one_nn"]["value"] < 0.4 < scores["metric/one_nn"]["value"]
+    assert against_train["metric/precision"]["value"] == 1.0
+
+
+def test_the_noise_is_the_same_at_each_evaluation_and_another_with_another_seed(digits, scorer):
+    model = Model(digits)
+    score = scorer(model, scores=["fd", "kd"])
+    before = torch.get_rng_state()
+    first, again, other = values_of(score(model)), values_of(score(model)), values_of(score(model, seed=1))
+    assert torch.get_rng_state().equal(before)
+    assert first == again and first["metric/fd_digits"] != other["metric/fd_digits"]
+
+
+@pytest.mark.parametrize("count", [200, 201])
+def test_two_processes_share_the_work_and_score_what_one_does(digits, scorer, count):
+    model = Model(digits, condition_size=10)
+    alone = scorer(model, count=count, batch_size=200)(model)
+
+    def share(rank):
+        torch.set_num_threads(1)
+        own = Model(digits, condition_size=10)
+        scores = scorer(own, count=count, batch_size=200)(own, Ranks(rank, 2))
+        return len(own.asked), scores
+
+    (drawn, scores), (others, nothing) = on_two_ranks(share, timeout=120)
+    assert drawn == others == (count + 1) // 2 and nothing == {}
+    assert scores.keys() == alone.keys()
+    for tag, score in scores.items():
+        assert score["value"] == pytest.approx(alone[tag]["value"], rel=1e-6), tag
+        assert score["protocol"] == alone[tag]["protocol"]
+
+
+def test_generated_samples_have_the_conditions_of_the_reference(digits, scorer):
+    model = Model(digits, condition_size=10)
+    scorer(model, scores=["fd"], count=1000)(model)
+    real = digits.test.conditions.tolist()
+    assert model.asked == (real + real)[:1000]
+
+
+def test_the_batch_size_changes_nothing(digits, scorer):
+    model = Model(digits)
+    small, large = (values_of(scorer(model, batch_size=size)(model)) for size in (17, 200))
+    assert small == pytest.approx(large, rel=1e-5)
+
+
+def test_an_autoencoder_is_scored_by_its_reconstructions(digits, scorer):
+    model = Autoencoder(digits)
+    perfect = scorer(model)(model)
+    assert "metric/label_agreement" not in perfect
+    assert perfect["metric/fd_digits"]["protocol"]["samples"] == "reconstructions of the test split"
+    assert perfect["metric/fd_digits"]["protocol"]["count"] == 200
+    everything = scorer(model, count=10_000, scores=["fd"])(model)["metric/fd_digits"]
+    assert everything["protocol"]["count"] == len(digits.test) and abs(everything["value"]) < 1e-9
+    model.spoil = lambda images: images * 0.5 - 0.5
+    assert scorer(model, count=10_000, scores=["fd"])(model)["metric/fd_digits"]["value"] > 1e-3
+
+
+def test_values_beyond_the_range_are_clamped_before_they_are_seen(digits, scorer):
+    beyond = {1.0: 3.0, -1.0: -1.01}
+
+    def overshoot(images):
+        return torch.where(images == 1, beyond[1.0], torch.where(images == -1, beyond[-1.0], images))
+
+    plain, loud = Model(digits), Model(digits, spoil=overshoot)
+    first, second = (values_of(scorer(model, scores=["fd"])(model)) for model in (plain, loud))
+    assert first == second
+
+
+def test_samples_that_are_no_numbers_are_not_scored(digits, scorer):
+    model = Model(digits, spoil=lambda images: images * float("nan"))
+    with pytest.raises(TrainingError, match="samples of iteration 7 are not finite"):
+        scorer(model)(model)
+
+
+def test_points_have_distances_and_modes(scorer, tmp_path):
+    data = RingData(name="ring", batch_size=8, sample_shape=[2], std=0.02, num_modes=8, radius=2.0, test_count=2000)
+    data.setup()
+    model = Model(data)
+    scores = scorer(model, data, extractor=False, count=500, batch_size=500)(model)
+    names = ["one_nn", "w1", "w2", "modes", "modes_strict", "high_quality", "mode_kl"]
+    assert list(scores) == [f"metric/{name}" for name in names]
+    assert scores["metric/modes"]["value"] == 8 and scores["metric/high_quality"]["value"] > 0.95
+    assert scores["metric/w1"]["real"] > 0
+    model.spoil = lambda points: points + torch.tensor([0.7, 0.0])
+    moved = scorer(model, data, extractor=False, count=500, batch_size=500)(model)
+    assert moved["metric/modes"]["value"] == 0
+    # The triangle inequality: the same points are exactly 0.7 away from where they were.
+    assert abs(moved["metric/w1"]["value"] - 0.7) <= scores["metric/w1"]["value"] < 0.3
+    assert not list(tmp_path.iterdir()), "points are not cached"
+
+
+def test_stacked_digits_are_counted_by_their_channels(scorer):
+    data = StackedDigitsData(
+        name="stacked_digits", batch_size=8, channels=3, image_size=16, sample_shape=[3, 16, 16], test_count=600
+    )
+    data.setup()
+    model = Model(data)
+    scores = scorer(model, data, count=500, batch_size=500)(model)
+    assert list(scores)[-2:] == ["metric/modes", "metric/mode_kl"]
+    # 500 independent draws of 1,000 equally likely modes
+    expected = 1000 * (1 - (1 - 1 / 1000) ** 500)
+    assert scores["metric/modes"]["value"] == pytest.approx(expected, abs=25)
+    assert scores["metric/modes"]["real"] == pytest.approx(expected, abs=25)
+    model.spoil = lambda images: images[:, :1].expand(-1, 3, -1, -1)
+    assert scorer(model, data, count=500, batch_size=500)(model)["metric/modes"]["value"] <= 60
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_default_run_draws_the_digits_that_are_asked_for(ganlab, tmp_path, seed):
-    """`python -m ganlab`, whole; a classifier of real digits agrees with at least 90 % of the labels."""
     done = ganlab(f"seed={seed}", "hydra.run.dir=run", tiny=False)
     assert done.returncode == 0, done.stderr
-    score = json.loads((tmp_path / "run" / "results.json").read_text())["scores"]["metric/label_agreement"]
-    assert score["protocol"]["on_real_test"] > 0.97
-    assert score["value"] >= 0.9
+    scores = json.loads((tmp_path / "run" / "results.json").read_text())["scores"]
+    assert scores["metric/label_agreement"]["value"] >= 0.9
+    assert scores["metric/auth_pct"]["value"] > 40, "the digits are drawn and not copied"
+    assert scores["metric/recall"]["value"] > 0.5, "and of each class there is more than one"

@@ -246,7 +246,7 @@ def test_two_runs_begun_in_the_same_second_have_folders_of_their_own(ganlab, tmp
 
 def test_scores_while_training_change_nothing_in_training(ganlab, tmp_path):
     words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.count=20"]
-    words += ["metrics.label_agreement=true"]
+    words += ["metrics.scores=auto"]
     assert ganlab(*words, "hydra.run.dir=plain").returncode == 0
     assert ganlab(*words, "hydra.run.dir=scored", "trainer.evaluate_every=5").returncode == 0
     assert_same_weights(checkpoint(tmp_path / "plain"), checkpoint(tmp_path / "scored"))
@@ -256,7 +256,7 @@ def test_scores_while_training_change_nothing_in_training(ganlab, tmp_path):
     assert {i: row[tag] for i, row in rows(tmp_path / "plain").items() if row[tag]} == {"12": scored["12"]}
     results = json.loads((tmp_path / "scored" / "results.json").read_text())["scores"][tag]
     assert results["value"] == pytest.approx(float(scored["12"]))
-    assert results["protocol"]["count"] == 20 and results["protocol"]["on_real_test"] > 0.9
+    assert results["protocol"]["count"] == 20 and results["real"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_signal_in_the_last_iteration_lets_the_run_end_with_its_results(ganlab
 
 
 def test_a_finished_run_without_results_makes_them_when_it_is_resumed(ganlab, tmp_path):
-    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.label_agreement=true"]
+    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.scores=[label_agreement,fd]"]
     assert ganlab(*words, "metrics.count=50", "hydra.run.dir=run").returncode == 0
     results = tmp_path / "run" / "results.json"
     before = json.loads(results.read_text())["scores"]

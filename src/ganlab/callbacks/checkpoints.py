@@ -14,6 +14,7 @@ from ganlab.callbacks.finite import FiniteGuard
 from ganlab.files import write_atomically
 
 LAST = "last.ckpt"
+BEST = "best.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -28,6 +29,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 class Checkpoints(Callback):
     """checkpoints/iteration_000500.ckpt every `every` iterations and at the end; last.ckpt is the newest.
+
+    best.ckpt is whichever `keep_best` was called for last.
 
     The newest `keep` stay; those of a later iteration (the run went on from an earlier one) are let be.
     Each holds the configuration, so that a model can be rebuilt from the file alone.
@@ -65,22 +68,31 @@ class Checkpoints(Callback):
         if self.saved_at == pl_module.iteration:
             return
         self.guard.verify(trainer, pl_module)
-        path = self.folder / f"iteration_{pl_module.iteration:06d}.ckpt"
+        path = self._numbered(pl_module.iteration)
         trainer.save_checkpoint(path)
         self.saved_at = pl_module.iteration
         if trainer.is_global_zero:
-            self._name_last(path)
+            self._name(path, LAST)
             self._prune()
 
-    def _name_last(self, path: Path) -> None:
-        """last.ckpt is a second name of the newest file (a copy where links cannot be made)."""
-        temporary = self.folder / f".{LAST}.tmp"
+    def keep_best(self, trainer: Trainer, pl_module: Any) -> None:
+        """Save now, on all ranks together, under the name best.ckpt too, which pruning leaves alone."""
+        self.save(trainer, pl_module)
+        if trainer.is_global_zero:
+            self._name(self._numbered(pl_module.iteration), BEST)
+
+    def _numbered(self, iteration: int) -> Path:
+        return self.folder / f"iteration_{iteration:06d}.ckpt"
+
+    def _name(self, path: Path, name: str) -> None:
+        """A second name of a file (a copy where links cannot be made)."""
+        temporary = self.folder / f".{name}.tmp"
         temporary.unlink(missing_ok=True)
         try:
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
-        os.replace(temporary, self.folder / LAST)
+        os.replace(temporary, self.folder / name)
 
     def _prune(self) -> None:
         # By number, not by name: a seventh digit would put the newest first.

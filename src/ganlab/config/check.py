@@ -1,21 +1,18 @@
 """One pass over the whole composed configuration; every problem at once, a line each."""
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ganlab.config.nearest import nearest
 from ganlab.config.schema import OPTIMIZERS, RunConfig, component_schema
+from ganlab.config.scores import AUTO, problems_of_scores
 from ganlab.config.signature import TargetNotFound, public_names
 
 METADATA = ("_target_", "recommended", "trains")
 """Keys of a model that speak to the configuration and not to its constructor."""
-
-
-LISTED = 30
-"""Names that a line can list; the keys of a whole configuration are too many."""
 
 
 def problems_of(config: Mapping[str, Any], derived: Collection[str] = ()) -> list[str]:
@@ -29,6 +26,9 @@ def problems_of(config: Mapping[str, Any], derived: Collection[str] = ()) -> lis
         node = config.get(group)
         if isinstance(node, Mapping):
             problems += _component_problems(node, (group,))
+    metrics = config.get("metrics")
+    if isinstance(metrics, Mapping):
+        problems += extractor_problems(metrics.get("extractor")) + problems_of_scores(metrics)
     optimizers = config.get("optimizer")
     if isinstance(optimizers, Mapping):
         problems += [line for network, node in optimizers.items() for line in _optimizer_problems(node, network)]
@@ -55,13 +55,11 @@ def _joined(problems: list[str]) -> list[str]:
     return [", ".join(alike) + rest for (_, rest), alike in keys.items()]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; nearest: a, b` for a word that is not known, or all that is known if nothing is near and it is not much."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    if close:
-        return f"; nearest: {', '.join(close)}"
-    return f"; there are: {', '.join(known)}" if 0 < len(known) <= LISTED else ""
+def problems_of_component(node: Any, group: str) -> list[str]:
+    """What is wrong with a group that names a class, as saved by a run: a line each."""
+    if not isinstance(node, Mapping):
+        return [f"{group}: missing"]
+    return _component_problems(node, (group,))
 
 
 def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
@@ -80,6 +78,17 @@ def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[
         if isinstance(value, Mapping) and "_target_" in value:
             problems += _component_problems(value, (*path, key))
     return problems
+
+
+def extractor_problems(node: Any) -> list[str]:
+    """What is wrong with a configured feature extractor, a line each."""
+    if not isinstance(node, Mapping):
+        return []
+    if node.get("_target_") == AUTO:
+        return [
+            f"metrics.extractor.{key}: unknown key; the extractor auto has none" for key in node if key != "_target_"
+        ]
+    return _component_problems(node, ("metrics", "extractor"))
 
 
 def _optimizer_problems(node: Any, network: str) -> list[str]:

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.config.check import nearest
+from ganlab.config.nearest import nearest
 from ganlab.config.paths import conf_folder
 
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError)

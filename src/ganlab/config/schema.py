@@ -105,10 +105,17 @@ class CallbacksConfig(Strict):
 
 
 class MetricsConfig(Strict):
-    """Which scores are computed at the end of a run."""
+    """Which scores are computed, on what; `extractor` is checked like any component."""
 
-    label_agreement: bool
-    count: PositiveInt
+    scores: Literal["auto"] | list[str]
+    extractor: dict[str, Any]
+    monitor: str
+    reference: Literal["test", "train"]
+    count: Annotated[int, Field(ge=2)]
+    reference_count: Annotated[int, Field(ge=2)]
+    seed: NonNegativeInt
+    batch_size: PositiveInt
+    cache_dir: str
 
 
 class LoggerConfig(Strict):

@@ -25,6 +25,9 @@ REFUSED_FORMATS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
 """Formats that run another program, or that Pillow names and does not decode."""
 FEW = 64
 """Files up to which threads are not worth starting."""
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held."""
+CAMERAS = ("JPEG", "MPO", "TIFF", "WEBP")
 WINDOW = 1024
 """Files in flight at once: a bound on memory."""
 
@@ -57,22 +60,55 @@ def image_suffixes() -> frozenset[str]:
 
 def decode(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """uint8 [channels, size, size]; raises `UnreadableImage`."""
+    return _decoded(
+        path, preprocessing.channels, preprocessing.background, partial(_fitted, preprocessing=preprocessing)
+    )
+
+
+def decode_as_it_is(path: Path, channels: Literal[1, 3]) -> np.ndarray:
+    """uint8 [channels, height, width] in the file's own size, transparency on white; raises `UnreadableImage`."""
+    return _decoded(path, channels, "white", lambda image: image)
+
+
+def shape_of(path: Path) -> tuple[int, int, int]:
+    """Channels (1 for gray, else 3), height and width as `decode_as_it_is` would give them, from the file's header.
+
+    Raises `UnreadableImage`.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            width, height = image.size
+            # Of a PNG it would be looked for by decoding all of it.
+            turned = image.format in CAMERAS and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            gray = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+    except Exception as error:
+        raise _unreadable(error) from error
+    return (1 if gray else 3, *((width, height) if turned else (height, width)))
+
+
+def _decoded(
+    path: Path, channels: Literal[1, 3], background: Background, fit: Callable[[Image.Image], Image.Image]
+) -> np.ndarray:
     try:
         with Image.open(path, formats=_formats()) as image:
             image.load()
             upright = _upright(image)
-            flat = _flattened(upright, preprocessing.background)
-            flat = flat.convert("RGB" if preprocessing.channels == 3 else "L")
-            pixels = np.asarray(_fitted(flat, preprocessing))
+            flat = _flattened(upright, background)
+            flat = flat.convert("RGB" if channels == 3 else "L")
+            pixels = np.asarray(fit(flat))
     except UnreadableImage:
         raise
     except MemoryError:
         raise
     except Exception as error:
-        # Pillow's decoders raise almost anything on damaged files, DecompressionBombError included.
-        reason = "cannot identify it as an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise UnreadableImage(" ".join(reason.split()) or type(error).__name__) from error
+        raise _unreadable(error) from error
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+
+
+def _unreadable(error: Exception) -> UnreadableImage:
+    """Pillow's decoders raise almost anything on damaged files, DecompressionBombError included."""
+    reason = "cannot identify it as an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    return UnreadableImage(" ".join(reason.split()) or type(error).__name__)
 
 
 def decode_all(paths: Iterable[Path], preprocessing: Preprocessing) -> Iterator[np.ndarray | str]:

@@ -34,6 +34,10 @@ class DigitsData(ImageDataModule):
         self.test_fraction = test_fraction
         self.split_seed = split_seed
 
+    @property
+    def extractor(self) -> str | None:
+        return "digits"
+
     def load(self) -> tuple[MemoryImages, MemoryImages]:
         self.verify_classes(DIGITS)
         images, labels = digit_images(self.image_size, self.margin)

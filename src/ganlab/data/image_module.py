@@ -38,6 +38,10 @@ class ImageDataModule(LabDataModule):
         self.device_cache = device_cache
 
     @property
+    def extractor(self) -> str | None:
+        return "random_conv"
+
+    @property
     def mirrored(self) -> bool:
         return self.horizontal_flip
 

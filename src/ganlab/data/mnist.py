@@ -28,6 +28,10 @@ class MnistData(DownloadedData):
     classes: ClassVar[list[str]] = DIGITS
 
     @property
+    def extractor(self) -> str | None:
+        return "digits"
+
+    @property
     def folder(self) -> Path:
         return self.root / self.title / "raw"
 
@@ -57,6 +61,10 @@ class FashionMnistData(MnistData):
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ]
+
+    @property
+    def extractor(self) -> str | None:
+        return "random_conv"
 
 
 def scaled(images: Tensor, size: int) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
+from torch import Tensor
 
 from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
 from ganlab.data.batch import Batch
@@ -70,6 +71,21 @@ class LabDataModule(LightningDataModule):
             start_iteration=self.start_iteration,
             mirrored=self.mirrored,
         )
+
+    @property
+    def extractor(self) -> str | None:
+        """The feature extractor that suits the samples, by the name of its configuration; None for points."""
+        return None
+
+    @property
+    def mixture(self) -> tuple[Tensor, float] | None:
+        """Centres [k, dimensions] and standard deviation of round Gaussians, where the truth is a mixture of them."""
+        return None
+
+    @property
+    def digit_channels(self) -> bool:
+        """Whether each channel is a digit of its own, so that the digits make a thousand modes."""
+        return False
 
     def train_source(self) -> FiniteSource | InfiniteSource:
         """The training split as the stream draws it: maybe on the accelerator."""

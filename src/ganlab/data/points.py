@@ -62,6 +62,10 @@ class GaussianModes(PointsData):
         super().__init__(**common)
         self.std = std
 
+    @property
+    def mixture(self) -> tuple[Tensor, float] | None:
+        return self.modes, self.std
+
     def class_names(self) -> list[str]:
         return [str(mode) for mode in range(len(self.modes))]
 

@@ -72,6 +72,14 @@ class StackedDigitsData(ImageDataModule):
         }
         self.digits = DigitsData(**single) if source == "digits" else MnistData(root=root, download=download, **single)
 
+    @property
+    def extractor(self) -> str | None:
+        return "digits"
+
+    @property
+    def digit_channels(self) -> bool:
+        return True
+
     def prepare_data(self) -> None:
         self.digits.prepare_data()
 

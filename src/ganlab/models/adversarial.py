@@ -1,7 +1,7 @@
 """The alternation of the two players; what each of them minimises is a family's own."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class AdversarialModel(GenerativeModel):
     The losses that a step returns are those of its last batch.
     """
 
+    generates = True
     trained_networks = ("generator", "discriminator")
 
     def __init__(
@@ -134,6 +135,10 @@ class AdversarialModel(GenerativeModel):
         }
 
     # -- sampling ---------------------------------------------------------------------------------------------
+
+    @property
+    def weights_sampled(self) -> Literal["last", "averaged"]:
+        return "last" if self.generator_ema is None else "averaged"
 
     @torch.no_grad()
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning
 import torch
@@ -40,6 +40,10 @@ class GenerativeModel(lightning.LightningModule):
     at batch B see the noise of one process at batch 2B.
     """
 
+    generates: ClassVar[bool] = False
+    """Whether `sample` draws from what was learnt."""
+    reconstructs: ClassVar[bool] = False
+    """Whether `reconstruct` gives samples back."""
     trained_networks: tuple[str, ...] = ()
     """Attributes that hold the networks with an optimizer each, in the order of their updates."""
 
@@ -241,6 +245,15 @@ class GenerativeModel(lightning.LightningModule):
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """The samples of given latents; families that generate override this."""
         raise TypeError(f"{type(self).__name__} does not generate")
+
+    def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Samples [n, *sample_shape] through code and back; families that encode override this."""
+        raise TypeError(f"{type(self).__name__} does not reconstruct")
+
+    @property
+    def weights_sampled(self) -> Literal["last", "averaged"]:
+        """Which weights `sample` and `reconstruct` use; a score says so."""
+        return "last"
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 

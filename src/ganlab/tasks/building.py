@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from ganlab.callbacks.evaluation import EvaluateEvery
+from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.measure import Measure
@@ -26,7 +25,7 @@ from ganlab.data.module import LabDataModule
 from ganlab.errors import ConfigError
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
-from ganlab.tasks.scoring import score_values
+from ganlab.tasks.scoring import Scorer
 
 Watcher = TypeVar("Watcher", bound=Callback)
 
@@ -74,7 +73,9 @@ def build_data(settings: dict[str, Any], model: GenerativeModel) -> LabDataModul
     return data
 
 
-def build_trainer(settings: dict[str, Any], machine: Machine, folder: Path, model: GenerativeModel) -> Trainer:
+def build_trainer(
+    settings: dict[str, Any], machine: Machine, folder: Path, model: GenerativeModel, scorer: Scorer
+) -> Trainer:
     """A Lightning trainer whose only clock is the iteration."""
     options = settings["trainer"]
     return Trainer(
@@ -86,7 +87,7 @@ def build_trainer(settings: dict[str, Any], machine: Machine, folder: Path, mode
         sync_batchnorm=machine.processes > 1 and machine.accelerator == "cuda",
         max_epochs=-1,
         logger=_loggers(settings["logger"], folder, model.iteration),
-        callbacks=_callbacks(settings, machine, folder),
+        callbacks=_callbacks(settings, machine, folder, scorer),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=str(folder),
         use_distributed_sampler=False,
@@ -107,8 +108,8 @@ def _loggers(wanted: dict[str, bool], folder: Path, iteration: int) -> list[Logg
     return loggers
 
 
-def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list[Callback]:
-    """In the order in which they see the end of an iteration: judge, measure, draw, save, and only then end."""
+def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path, scorer: Scorer) -> list[Callback]:
+    """In the order in which they see the end of an iteration: judge, measure, draw, save, score, and only then end."""
     options, watching = settings["trainer"], settings["callbacks"]
     last = options["max_iterations"]
     images = settings["data"]["batch_size"] * options["accumulate"] * machine.processes
@@ -128,9 +129,8 @@ def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path) -> list
         callbacks.append(
             SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])
         )
-    if options["evaluate_every"] is not None:
-        callbacks.append(EvaluateEvery(options["evaluate_every"], last, partial(score_values, settings=settings)))
-    callbacks += [checkpoints, ProgressBar(measure, last, options["progress"])]
+    evaluate = Evaluate(scorer, checkpoints, every=options["evaluate_every"], max_iterations=last)
+    callbacks += [checkpoints, evaluate, ProgressBar(measure, last, options["progress"])]
     callbacks += [EndOnSignal(checkpoints, options["log_every"])]
     return [*map(_extra_callback, watching["extra"]), CallbackGroup(callbacks)]
 

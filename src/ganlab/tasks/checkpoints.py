@@ -74,7 +74,17 @@ def verify_same_model(checkpoint: dict[str, Any], settings: dict[str, Any], path
         raise CheckpointError(f"{path} is of another model: it differs in {', '.join(differing)}")
 
 
-def read_run(path: str | Path) -> tuple[Path, Path, dict[str, Any]]:
-    """Run folder, checkpoint file and its contents, of a run folder or a checkpoint file."""
+def read_run(path: str | Path, checkpoint: str | int = "last") -> tuple[Path, Path, dict[str, Any]]:
+    """Run folder, checkpoint file and its contents, of a run folder or a checkpoint file.
+
+    `checkpoint`: last, best, or the iteration of one that was kept; `CheckpointError` names those that are there.
+    """
     folder, file = find_run(path)
+    if checkpoint != "last":
+        stem = f"iteration_{checkpoint:06d}" if isinstance(checkpoint, int) else checkpoint
+        file = folder / "checkpoints" / f"{stem}.ckpt"
+        if not file.is_file():
+            kept = sorted(found.stem.removeprefix("iteration_") for found in file.parent.glob("*.ckpt"))
+            names = ", ".join(name.lstrip("0") or "0" for name in kept)
+            raise CheckpointError(f"checkpoint={checkpoint}: {folder} has none of that name; there are: {names}")
     return folder, file, load_checkpoint(file)

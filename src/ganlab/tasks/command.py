@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
-from ganlab.config.check import lines_of, nearest
+from ganlab.config.check import lines_of
+from ganlab.config.nearest import nearest
 from ganlab.errors import ConfigError, GanlabError
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -29,7 +30,7 @@ def parse(schema: type[Options], words: Sequence[str]) -> Options:
     values = {}
     for word in words:
         key, _, text = word.partition("=")
-        values[key] = text or None if schema.model_fields[key].annotation is str else _value(word)
+        values[key] = text or None if schema.model_fields[key].annotation in (str, str | None) else _value(word)
     try:
         return schema.model_validate(values)
     except ValidationError as error:

@@ -1,7 +1,9 @@
 """What a run says to the person who started it."""
 
+import math
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,51 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def say_finished(folder: Path, scores: dict[str, dict[str, Any]]) -> None:
-    """Three lines: where the run lies, what it scored, what to type next."""
+def warn(line: str) -> None:
+    """A line on standard error, at once."""
+    print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+TOLD = ("label_agreement", "precision", "recall", "high_quality", "modes")
+"""Scores that are told at the end of a run, after the monitored one; all are in results.json."""
+
+
+def say_finished(folder: Path, scores: Mapping[str, Mapping[str, Any]], monitored: str | None = None) -> None:
+    """Where the run lies, what it scored, what to type next."""
     shown = relative(folder)
-    scored = ", ".join(f"{tag} {score['value']:.3f}" for tag, score in scores.items())
     say(f"run:    {shown}")
-    say(f"scored: {scored or 'nothing yet for this kind of model and data; losses are in metrics.csv'}")
-    say(f"next:   {python()} -m ganlab.sample run={shown}  |  {python()} -m tensorboard.main --logdir {shown}")
+    say(f"scored: {_told(scores, monitored) or 'nothing; losses are in metrics.csv'}")
+    say(f"next:   {python()} -m ganlab.evaluate run={shown}  |  {python()} -m ganlab.sample run={shown}")
+    say(f"        {python()} -m tensorboard.main --logdir {shown}")
+
+
+def _told(scores: Mapping[str, Mapping[str, Any]], monitored: str | None) -> str:
+    """The monitored score and a few that everyone understands, each beside what real samples score."""
+    tags = [tag for tag in scores if tag == monitored or tag.removeprefix("metric/") in TOLD]
+    tags.sort(key=lambda tag: tag != monitored)
+    words = [_with_real(tag, scores[tag]) for tag in tags]
+    rest = len(scores) - len(words)
+    return ", ".join(words) + (f"; {rest} more in results.json" if rest else "")
+
+
+def _with_real(tag: str, score: Mapping[str, Any]) -> str:
+    real = score.get("real")
+    told = f"{tag.removeprefix('metric/')} {number(score['value'])}"
+    return told if real is None else f"{told} (real samples {number(real)})"
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where a person would use none."""
+    if not math.isfinite(value):
+        return str(value)
+    magnitude = abs(value)
+    if value == int(value) and magnitude < 1e6:
+        return str(int(value))
+    if magnitude >= 100:
+        return f"{value:,.0f}"
+    if magnitude >= 1e-3:
+        return f"{value:.{max(0, 2 - math.floor(math.log10(magnitude)))}f}"
+    return f"{value:.1e}"
 
 
 def say_interrupted(folder: Path, iteration: int) -> None:

@@ -1,11 +1,13 @@
 """Training, from a checked configuration to a run folder with its results."""
 
-import json
 import logging
+import math
 import os
 import platform
+import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,19 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from ganlab import __version__
+from ganlab.callbacks.evaluation import Evaluate, Scores
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.signals import Interrupted
 from ganlab.config.resume import CONFIG_FILE
-from ganlab.errors import ConfigError, GanlabError, TrainingError
+from ganlab.errors import ConfigError, GanlabError, OutputError, TrainingError
 from ganlab.files import remove_refused_run, write_atomically
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import building, console
 from ganlab.tasks.checkpoints import load_checkpoint, verify_same_model
 from ganlab.tasks.devices import choose_threads
-from ganlab.tasks.scoring import final_scores
+from ganlab.tasks.evaluation_records import read_results, write_results
+from ganlab.tasks.scoring import Scorer
+from ganlab.tasks.suiting import build_extractor
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ def train(config: DictConfig) -> float | None:
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _quieten()
     try:
-        model, data, trainer, checkpoint = _prepare(settings, folder)
+        model, data, scorer, trainer, checkpoint = _prepare(settings, folder)
     except GanlabError:
         if settings["resume"] is None:
             _end_log()
@@ -51,13 +56,20 @@ def train(config: DictConfig) -> float | None:
         _fit(trainer, model, data, checkpoint, folder, settings)
     if not trainer.is_global_zero:
         return None
-    scores = final_scores(model, data, settings)
-    _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started)
-    console.say_finished(folder, scores)
-    return None
+    scores = building.member(trainer, Evaluate).latest or scorer(model)
+    _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
+    console.say_finished(folder, scores, scorer.monitored)
+    return None if scorer.monitored is None else objective(scores[scorer.monitored])
 
 
-def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, Any, Trainer, str | None]:
+def objective(score: Mapping[str, Any]) -> float:
+    """The value that a sweep compares: a score that is no number is the worst there can be."""
+    value = float(score["value"])
+    worst = -sys.float_info.max if score["better"] == "higher" else sys.float_info.max
+    return value if math.isfinite(value) else worst
+
+
+def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, Any, Scorer, Trainer, str | None]:
     """Everything that a user's mistake can still stop; nothing of value is written yet."""
     machine = building.settle_machine(settings["trainer"])
     options = settings["trainer"]
@@ -91,12 +103,16 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         data.prepare_data()
         data.setup()
         data.verify_batch_size(machine.processes)
-    trainer = building.build_trainer(settings, machine, folder, model)
+    # Built before training: a file of weights that is missing is told at once.
+    scorer = Scorer(settings["metrics"], data, model, build_extractor(settings["metrics"]["extractor"], data))
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        scorer.verify()
+    trainer = building.build_trainer(settings, machine, folder, model, scorer)
     if options["compile"]:
         model.compile_networks()
     if checkpoint is not None and trainer.is_global_zero:
         _record_configuration(folder, settings)
-    return model, data, trainer, checkpoint
+    return model, data, scorer, trainer, checkpoint
 
 
 def _fit(
@@ -121,8 +137,9 @@ def _write_results(
     settings: dict[str, Any],
     trainer: Trainer,
     model: GenerativeModel,
-    scores: dict[str, dict[str, Any]],
+    scores: Scores,
     seconds: float,
+    monitored: str | None,
 ) -> None:
     """results.json, and the same scores beside the hyper-parameters in TensorBoard."""
     measure = building.member(trainer, Measure)
@@ -132,6 +149,8 @@ def _write_results(
         "data": settings["data"]["name"],
         "seed": settings["seed"],
         "iterations": model.iteration,
+        "monitored": monitored,
+        "objective": None if monitored is None else objective(scores[monitored]),
         "scores": scores,
         "last_values": measure.latest,
         "wall_seconds": round(seconds, 2),
@@ -144,7 +163,9 @@ def _write_results(
             "system": platform.system(),
         },
     }
-    write_atomically(folder / "results.json", lambda file: file.write(json.dumps(results, indent=2).encode()))
+    path = folder / "results.json"
+    evaluations = _evaluations_before(path)
+    write_results(path, results | ({"evaluations": evaluations} if evaluations else {}))
     final = {tag: score["value"] for tag, score in scores.items()}
     losses = {tag: value for tag, value in measure.latest.items() if tag.startswith("loss/")}
     for logger in trainer.loggers:
@@ -152,6 +173,17 @@ def _write_results(
         logger.log_hyperparams(_telling(settings), final | losses, step=model.iteration)  # type: ignore[call-arg]
         logger.save()
         logger.finalize("success")
+
+
+def _evaluations_before(path: Path) -> list[Any]:
+    """Evaluations of an earlier part of this run; a file that cannot be read is put aside and not overwritten."""
+    try:
+        return read_results(path).get("evaluations", [])
+    except OutputError as error:
+        aside = path.with_suffix(".damaged.json")
+        log.warning("%s; it is now %s", error, aside.name)
+        os.replace(path, aside)
+        return []
 
 
 def _telling(settings: dict[str, Any]) -> dict[str, Any]:

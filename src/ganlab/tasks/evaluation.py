@@ -1,0 +1,150 @@
+"""Scores of a trained run: its model rebuilt, its data loaded, several draws of the noise."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ganlab.config.check import problems_of_component
+from ganlab.config.scores import kind_of
+from ganlab.errors import CheckpointError, DeviceError
+from ganlab.models.base import GenerativeModel
+from ganlab.tasks import console
+from ganlab.tasks.building import build_data, build_model
+from ganlab.tasks.checkpoints import read_run
+from ganlab.tasks.devices import resolve_accelerator
+from ganlab.tasks.evaluate import EvaluateOptions
+from ganlab.tasks.evaluation_records import add_evaluation, now
+from ganlab.tasks.score_table import Column, extractor_note, score_table
+from ganlab.tasks.scoring import Scorer, Split
+from ganlab.tasks.suiting import build_extractor
+
+SEEDS = 3
+DEFAULTS: dict[str, Any] = {
+    "extractor": {"_target_": "auto"},
+    "monitor": "auto",
+    "reference": "test",
+    "count": 1000,
+    "reference_count": 10_000,
+    "seed": 0,
+    "cache_dir": "~/.cache/ganlab",
+}
+"""For what a run of an earlier version did not say."""
+
+
+def evaluate_run(options: EvaluateOptions) -> None:
+    """Score a run, print the table, and add the evaluation to the run's results.json."""
+    assert options.run is not None
+    folder, file, checkpoint = read_run(options.run, options.checkpoint)
+    settings: dict[str, Any] = checkpoint["ganlab"]["config"]
+    problems = [line for group in ("model", "data") for line in problems_of_component(settings.get(group), group)]
+    if problems:
+        raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
+    model = load_model(settings, checkpoint, options.device)
+    data = _load_data(settings, model, options.root)
+    metrics = _metrics(settings.get("metrics", {}), options)
+    scorer = Scorer(metrics, data, model, build_extractor(metrics["extractor"], data))
+    scorer.verify()
+    splits: Sequence[Split] = ("test", "train") if options.reference in (None, "both") else (options.reference,)  # type: ignore[assignment]
+    seeds = list(range(options.seeds or SEEDS)) if model.generates else [0]
+    scores = {split: _over_seeds(scorer, model, split, seeds) for split in splits}
+    told = {
+        "date": now(),
+        "checkpoint": file.name,
+        "iteration": model.iteration,
+        "seeds": seeds,
+        "scores": scores,
+    }
+    _say(settings, model, scores, seeds, metrics)
+    written = add_evaluation(folder / "results.json", told)
+    console.say(f"written: {console.relative(written)}")
+
+
+def load_model(settings: dict[str, Any], checkpoint: dict[str, Any], device: str = "auto") -> GenerativeModel:
+    """The model of a checkpoint, on the best device there is or on the one that was asked for."""
+    model = build_model(settings)
+    model.load_state_dict(checkpoint["state_dict"])
+    model.iteration = int(checkpoint["iteration"])
+    return model.to(device_of(device)).eval()
+
+
+def device_of(name: str) -> torch.device:
+    """auto, cpu, cuda or mps as a device; raises `DeviceError` for one that is not there."""
+    try:
+        return torch.device(resolve_accelerator({"accelerator": name}))
+    except DeviceError as error:
+        raise DeviceError(str(error).replace("trainer.accelerator", "device")) from None
+
+
+def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | None) -> Any:
+    if root is not None:
+        if "root" not in settings["data"]:
+            raise CheckpointError(f"root={root}: data={settings['data']['name']} is built in and lies in no folder")
+        settings = {**settings, "data": {**settings["data"], "root": root}}
+    data = build_data(settings, model)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def _metrics(of_run: Mapping[str, Any], options: EvaluateOptions) -> dict[str, Any]:
+    """The run's own choices, and over them what was asked for now."""
+    metrics = {**DEFAULTS, **{key: value for key, value in of_run.items() if key in DEFAULTS}}
+    asked = {"count": options.count, "reference_count": options.reference_count, "extractor": options.extractor_node()}
+    metrics |= {key: value for key, value in asked.items() if value is not None}
+    return {**metrics, "monitor": "auto", "scores": options.scores, "batch_size": options.batch}
+
+
+def _over_seeds(
+    scorer: Scorer, model: GenerativeModel, split: Split, seeds: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Each score with its mean and standard deviation over draws of the noise."""
+    drawn = [scorer(model, reference=split, seed=seed) for seed in seeds]
+    return {tag: _joined([scores[tag] for scores in drawn], seeds) for tag in drawn[0]}
+
+
+def _joined(scores: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any]:
+    first = scores[0]
+    protocol = {key: value for key, value in first["protocol"].items() if key != "seed"}
+    if len(scores) == 1:
+        return {**first, "protocol": {**protocol, "seeds": list(seeds)}}
+    values = [float(score["value"]) for score in scores]
+    return {
+        **first,
+        "value": statistics.fmean(values),
+        "sd": statistics.stdev(values),
+        "values": values,
+        "beside_is_of_seed": seeds[0],
+        "protocol": {**protocol, "seeds": list(seeds)},
+    }
+
+
+def _say(
+    settings: Mapping[str, Any],
+    model: GenerativeModel,
+    scores: Mapping[Split, Mapping[str, Mapping[str, Any]]],
+    seeds: Sequence[int],
+    metrics: Mapping[str, Any],
+) -> None:
+    first = next(iter(scores.values()))
+    if not first:
+        console.say("nothing to score: no score suits this model and its data")
+        return
+    protocol = next(iter(first.values()))["protocol"]
+    times = f" × {len(seeds)} seeds (mean ± sd)" if len(seeds) > 1 else ""
+    what = protocol["samples"] if not model.generates else "samples"
+    title = (
+        f"{settings['model']['name']} on {settings['data']['name']} · iteration {model.iteration:,} · "
+        f"{model.weights_sampled} weights · {protocol['count']:,} {what}{times}"
+    )
+    columns = []
+    for position, (split, told) in enumerate(scores.items()):
+        shown = {tag: score for tag, score in told.items() if position == 0 or kind_of(tag).of_reference}
+        columns.append(Column(f"against {split}", shown))
+    extractor = protocol["extractor"]
+    notes = [] if extractor is None else [extractor_note(extractor)]
+    counts = {split: next(iter(told.values()))["protocol"]["reference_count"] for split, told in scores.items()}
+    counted = ", ".join(f"{count:,} of {split}" for split, count in counts.items())
+    notes.append(f"real samples: {counted}; columns “real”: samples of the other split in the generator's place")
+    console.say(score_table(title, columns, notes))

@@ -1,0 +1,118 @@
+"""Which scores suit a model and its data, and which extractor; and what to say of one that does not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from ganlab.config.scores import AUTO, AUTO_MONITOR, EXTRACTORS, SCORES, Needs, UnknownScore, generic, generic_names
+from ganlab.errors import ConfigError, GanlabError
+from ganlab.metrics.computing import LEAST
+from ganlab.metrics.extractors.base import Extractor, as_extractor
+from ganlab.models.base import GenerativeModel
+
+FITTED = 5_000
+"""Training samples up to which a kernel classifier is fitted within a few seconds."""
+SEARCHED = 20_000
+"""Training samples up to which all are looked through unasked."""
+_SAID: dict[Needs, str] = {
+    "features": "images",
+    "classes": "images and an extractor that classifies them (metrics/extractor=digits or inception)",
+    "training": "images and a finite training set",
+    "images": "images",
+    "samples": "samples",
+    "points": "points",
+    "modes": "a mixture of Gaussians (data=ring, grid) or data=stacked_digits",
+    "mixture": "a mixture of Gaussians (data=ring, grid)",
+    "labels": "a model of class labels and a training set of at most 5,000",
+}
+
+
+def build_extractor(node: Mapping[str, Any], data: Any) -> Extractor | None:
+    """The extractor of a checked configuration, or the one that suits the data; None for points."""
+    if data.extractor is None:
+        return None
+    return make_extractor({"_target_": EXTRACTORS[data.extractor]} if node["_target_"] == AUTO else node)
+
+
+def make_extractor(node: Mapping[str, Any]) -> Extractor:
+    """The extractor of a checked node; raises `GanlabError` if it cannot be made: a file of weights is missing, say."""
+    try:
+        module = instantiate(dict(node), _convert_="all", _recursive_=False)
+    except InstantiationException as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, GanlabError):
+            raise cause from None
+        raise ConfigError(
+            f"metrics.extractor: {node['_target_']} cannot be made: {str(cause).splitlines()[0]}"
+        ) from None
+    return module if isinstance(module, Extractor) else as_extractor(module, node["_target_"].rpartition(".")[2])
+
+
+def choose_scores(
+    asked: Any, model: GenerativeModel, data: Any, extractor: Extractor | None, samples: int
+) -> list[str]:
+    """The kinds of scores to compute, in the order of the catalogue or as asked; raises `ConfigError`.
+
+    `samples`: how many there are of the smaller side of a comparison.
+    """
+    offered = _offered(model, data, extractor)
+    if asked == AUTO:
+        suiting = [kind for kind, score in SCORES.items() if score.needs in offered and _unasked(kind, data)]
+        return [kind for kind in suiting if samples >= LEAST.get(kind, 2)]
+    try:
+        kinds = generic_names(asked, extractor.name if extractor else None)
+    except UnknownScore as error:
+        raise ConfigError(f"metrics.scores={error}") from None
+    for kind in kinds:
+        if SCORES[kind].needs not in offered:
+            raise ConfigError(
+                f"metrics.scores={kind}: it needs {_SAID[SCORES[kind].needs]}, and this is "
+                f"model={model.name} on data={data.name}; leave it out"
+            )
+        if samples < LEAST.get(kind, 2):
+            raise ConfigError(
+                f"metrics.scores={kind}: it needs at least {LEAST.get(kind, 2)} samples of each side, and there are "
+                f"{samples}; use more data or a larger metrics.count, or leave it out"
+            )
+    return kinds
+
+
+def choose_monitor(asked: str, kinds: list[str]) -> str | None:
+    """The kind that is watched; raises `ConfigError` for one that is not computed."""
+    if asked == AUTO:
+        return next((kind for kind in (*AUTO_MONITOR, *kinds) if kind in kinds), None)
+    if generic(asked) not in kinds:
+        raise ConfigError(
+            f"metrics.monitor={asked}: it is not computed for this model and data; choose one of {', '.join(kinds)}"
+        )
+    return generic(asked)
+
+
+def _offered(model: GenerativeModel, data: Any, extractor: Extractor | None) -> set[Needs]:
+    finite = not data.train.infinite
+    labelled = data.num_classes > 1 and model.condition_size == data.num_classes
+    facts: dict[Needs, bool] = {
+        "samples": True,
+        "features": extractor is not None,
+        "images": extractor is not None,
+        "classes": extractor is not None and extractor.num_classes is not None,
+        "training": extractor is not None and finite,
+        "points": extractor is None,
+        "mixture": model.generates and data.mixture is not None,
+        "modes": model.generates and (data.mixture is not None or data.digit_channels),
+        "labels": model.generates and labelled and finite and len(data.train) <= FITTED,
+    }
+    return {need for need, met in facts.items() if met}
+
+
+def _unasked(kind: str, data: Any) -> bool:
+    """Whether a score is worth its time, and means something, when nobody asked for it."""
+    if kind == "auth_pct":
+        return len(data.train) <= SEARCHED
+    if SCORES[kind].needs == "classes":
+        return data.extractor == "digits" and not data.digit_channels
+    return True
