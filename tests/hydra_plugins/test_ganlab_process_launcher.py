@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hydra_plugins.ganlab_process_launcher import objective_of
+
 TINY = [
     "model=gan",
     "data=ring",
@@ -56,3 +58,36 @@ def test_ctrl_c_lets_the_job_save_itself_and_starts_no_other(tmp_path):
     (folder,) = (tmp_path / "outputs" / "sweeps" / "sweep").iterdir()
     (job,) = (path for path in folder.iterdir() if path.is_dir())
     assert (job / "checkpoints" / "iteration_000001.ckpt").is_file()
+
+
+SWEEP = """
+import sys
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from ganlab.config import resolvers
+from ganlab.config.paths import conf_folder
+
+resolvers.register()
+application = Hydra.create_main_hydra2("ganlab", create_config_search_path(str(conf_folder())))
+(jobs,) = application.multirun(config_name="config", task_function=None, overrides=sys.argv[1:])
+print("OBJECTIVES", *(job.return_value for job in jobs))
+"""
+
+
+def test_the_sweeper_is_given_the_monitored_score_of_each_job(tmp_path):
+    words = [*TINY, "seed=0,1", "metrics.count=50", "metrics.monitor=w2", "data.test_count=100"]
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP, *words], cwd=tmp_path, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("OBJECTIVES")]
+    results = sorted(tmp_path.glob("outputs/sweeps/*/*/*/results.json"))
+    scored = [json.loads(path.read_text())["scores"]["metric/w2"]["value"] for path in results]
+    assert [[float(value) for value in line] for line in told] == [scored] and len(set(scored)) == 2
+
+
+def test_a_job_that_scores_nothing_has_no_objective(tmp_path):
+    assert objective_of(tmp_path) is None
+    for content, value in (('{"objective": null}', None), ('{"objective": 2.5}', 2.5), ("{", None), ("[]", None)):
+        (tmp_path / "results.json").write_text(content)
+        assert objective_of(tmp_path) == value

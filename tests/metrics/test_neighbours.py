@@ -4,8 +4,6 @@ import pytest
 import torch
 from prdc import compute_prdc
 from sklearn.neighbors import KNeighborsClassifier
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ganlab.metrics.distances import Distances
 from ganlab.metrics.neighbours import Authenticity, ManifoldMetrics, NearestNeighbourTest
@@ -213,51 +211,6 @@ def test_autocast_is_without_effect(metric):
     expected = score(metric(real), fake)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert score(metric(real), fake.requires_grad_()) == expected
-
-
-class MemoryTaken(TorchDispatchMode):
-    """Bytes of each memory that an operation takes; views and results written in place take none."""
-
-    def __init__(self):
-        super().__init__()
-        self.sizes = set()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        held = {self.memory(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
-        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-        self.sizes |= {leaf.untyped_storage().nbytes() for leaf in made if self.memory(leaf) not in held}
-        return result
-
-    @staticmethod
-    def memory(tensor):
-        return tensor.untyped_storage()._cdata
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_memory_is_bounded_at_50000_by_2048(metric):
-    """On the meta device, where all is done but the arithmetic: nothing is larger than a block, but the rows gathered.
-
-    The block is larger than by default, which makes fewer of them. 50,000 x 50,000 distances would take 20 GB.
-    """
-    rows, chunk = torch.empty(50_000, 2048, device="meta"), 4096
-    own = metric(rows, chunk=chunk).to("meta")
-    with MemoryTaken() as taken:
-        for part in rows.split(10_000):
-            own.update(part)
-        own.compute()
-    assert taken.sizes.issuperset({chunk**2 * 8, chunk * 2048 * 8})
-    assert {size for size in taken.sizes if size > chunk * (chunk + 5) * 8} == {50_000 * 2048 * 4}
-    assert metric(features(10)).chunk < chunk
-
-
-def test_the_recorder_sees_what_is_taken():
-    with MemoryTaken() as taken:
-        rows = torch.empty(100, 8, device="meta", dtype=torch.float64)
-        rows[:50].mul_(2)
-        assert taken.sizes == {6400}
-        (rows @ rows.T).clamp_(min=0)
-    assert taken.sizes == {6400, 80_000}
 
 
 def test_programming_mistakes_have_a_line():

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from two_processes import on_two_ranks
 
 from ganlab.metrics.ranks import Ranks
+from two_processes import on_two_ranks
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8])

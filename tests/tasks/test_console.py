@@ -20,7 +20,8 @@ def test_the_monitored_score_first_and_the_path_as_one_would_type_it(tmp_path, m
     console.say_finished(folder, scores, "metric/fd_digits")
     assert capsys.readouterr().out.splitlines() == [
         "run:    outputs/x",
-        "scored: fd_digits 12.3 (real samples 2), precision 0.812 (real samples 0.900), modes 8; 1 more in results.json",
+        "scored: fd_digits 12.3 (real samples 2), precision 0.812 (real samples 0.900), modes 8; "
+        "1 more in results.json",
         f"next:   {python} -m ganlab.evaluate run=outputs/x  |  {python} -m ganlab.sample run=outputs/x",
         f"        {python} -m tensorboard.main --logdir outputs/x",
     ]

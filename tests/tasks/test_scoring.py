@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from two_processes import on_two_ranks
 
 from ganlab.data.digits import DigitsData
 from ganlab.data.points import RingData
@@ -13,6 +12,7 @@ from ganlab.errors import TrainingError
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.ranks import Ranks
 from ganlab.tasks.scoring import Scorer, values_of
+from two_processes import on_two_ranks
 
 OPTIONS = {
     "scores": "auto",

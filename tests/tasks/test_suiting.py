@@ -114,7 +114,7 @@ def test_the_monitored_score(asked, kinds, expected):
 
 
 def test_a_monitored_score_that_is_not_computed_is_refused():
-    with pytest.raises(ConfigError, match="metrics.monitor=recall: it is not computed.*choose one of fd, kd"):
+    with pytest.raises(ConfigError, match=r"metrics\.monitor=recall: it is not computed.*choose one of fd, kd"):
         choose_monitor("recall", ["fd", "kd"])
 
 
@@ -128,8 +128,8 @@ def test_the_data_choose_an_extractor_unless_one_is_named(tmp_path):
     )
     flatten = build_extractor({"_target_": "torch.nn.Flatten"}, data())
     assert flatten.name == "Flatten"
-    with pytest.raises(ConfigError, match="torch.nn.Nothing cannot be made"):
+    with pytest.raises(ConfigError, match=r"torch\.nn\.Nothing cannot be made"):
         build_extractor({"_target_": "torch.nn.Nothing"}, data())
     inception = {"_target_": "ganlab.metrics.extractors.inception.Inception", "weights": str(tmp_path / "w.pth")}
-    with pytest.raises(DataError, match="w.pth"):
+    with pytest.raises(DataError, match=r"w\.pth"):
         build_extractor(inception, data())

@@ -4,12 +4,17 @@ import csv
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from ganlab.tasks.building import build_model
+from ganlab.tasks.command import parse
+from ganlab.tasks.evaluate import EvaluateOptions
+from ganlab.tasks.evaluation import evaluate_run
+from ganlab.tasks.train import objective
 
 SPEED = "throughput/images_per_second"
 
@@ -65,7 +70,7 @@ def test_the_end_of_a_run_says_where_what_and_what_next(ganlab, tmp_path):
     done = ganlab()
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()
-    assert [line.split(":")[0] for line in lines] == ["run", "scored", "next"]
+    assert [line.split(":")[0] for line in lines[:3]] == ["run", "scored", "next"]
     folder = tmp_path / lines[0].split()[1]
     assert folder.parent == tmp_path / "outputs" / "gan-digits"
     assert {path.name for path in folder.iterdir()} >= {
@@ -259,6 +264,46 @@ def test_scores_while_training_change_nothing_in_training(ganlab, tmp_path):
     assert results["protocol"]["count"] == 20 and results["real"] > 0.9
 
 
+def test_checkpoints_hold_the_model_and_nothing_of_what_scores_it(ganlab, tmp_path):
+    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.count=20"]
+    assert ganlab(*words, "metrics.scores=[fd]", "trainer.evaluate_every=4", "hydra.run.dir=run").returncode == 0
+    for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
+        saved = torch.load(path, weights_only=True)
+        parts = {name.partition(".")[0] for name in saved["state_dict"]}
+        assert parts == {"generator", "discriminator", "generator_ema"}
+        trained = sum(len(group["params"]) for state in saved["optimizer_states"] for group in state["param_groups"])
+        own = [name for name in saved["state_dict"] if not name.startswith("generator_ema") and is_weight(name)]
+        assert trained == len(own)
+    record = json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text())
+    curve = {
+        int(i): float(row["metric/fd_digits"]) for i, row in rows(tmp_path / "run").items() if row["metric/fd_digits"]
+    }
+    assert list(curve) == [4, 8, 12]
+    assert curve[record["iteration"]] == min(curve.values()) == pytest.approx(record["value"])
+    assert checkpoint(tmp_path / "run", "best.ckpt")["iteration"] == record["iteration"]
+
+
+def is_weight(name):
+    return name.rpartition(".")[2] in ("weight", "bias")
+
+
+def test_two_processes_share_the_scoring_and_train_as_they_would_without(ganlab, tmp_path):
+    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "trainer.max_iterations=6"]
+    words += ["trainer.accelerator=cpu", "trainer.devices=2", "metrics.count=31", "trainer.checkpoint_every=null"]
+    scored = ganlab(*words, "metrics.scores=auto", "trainer.evaluate_every=2", "hydra.run.dir=scored")
+    assert scored.returncode == 0, scored.stderr
+    assert ganlab(*words, "metrics.scores=[]", "hydra.run.dir=plain").returncode == 0
+    assert_same_weights(checkpoint(tmp_path / "scored"), checkpoint(tmp_path / "plain"))
+    told = json.loads((tmp_path / "scored" / "results.json").read_text())
+    options = parse(EvaluateOptions, [f"run={tmp_path / 'scored'}", "seeds=1", "count=31", "reference=test"])
+    evaluate_run(options)
+    (again,) = json.loads((tmp_path / "scored" / "results.json").read_text())["evaluations"]
+    assert again["scores"]["test"].keys() == told["scores"].keys()
+    for tag, score in again["scores"]["test"].items():
+        assert score["value"] == pytest.approx(told["scores"][tag]["value"], rel=1e-4, abs=1e-9), tag
+    assert checkpoint(tmp_path / "scored", "best.ckpt")["iteration"] in (2, 4, 6)
+
+
 @pytest.mark.parametrize(
     ("node", "reason"),
     [
@@ -288,7 +333,12 @@ def test_a_signal_in_the_last_iteration_lets_the_run_end_with_its_results(ganlab
 
 
 def test_a_finished_run_without_results_makes_them_when_it_is_resumed(ganlab, tmp_path):
-    words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "metrics.scores=[label_agreement,fd]"]
+    words = [
+        "model=cgan",
+        "model.generator.width=4",
+        "model.discriminator.width=4",
+        "metrics.scores=[label_agreement,fd]",
+    ]
     assert ganlab(*words, "metrics.count=50", "hydra.run.dir=run").returncode == 0
     results = tmp_path / "run" / "results.json"
     before = json.loads(results.read_text())["scores"]
@@ -308,3 +358,46 @@ def test_a_callback_of_the_users_own_sees_all_of_lightnings_hooks(ganlab, tmp_pa
     assert done.returncode == 0, done.stderr
     counted = json.loads((tmp_path / "hooks.json").read_text())
     assert counted == {"after_backward": 24, "before_step": 24, "global_step": 24}
+
+
+@pytest.mark.parametrize(
+    ("score", "told"),
+    [
+        ({"value": 3.5, "better": "lower"}, 3.5),
+        ({"value": float("nan"), "better": "lower"}, sys.float_info.max),
+        ({"value": float("nan"), "better": "higher"}, -sys.float_info.max),
+        ({"value": float("inf"), "better": "higher"}, -sys.float_info.max),
+    ],
+)
+def test_a_sweep_is_given_a_finite_number_whatever_was_scored(score, told):
+    assert objective(score) == told
+
+
+def test_results_that_cannot_be_read_are_put_aside_and_not_lost(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=run", "trainer.max_iterations=4").returncode == 0
+    results = tmp_path / "run" / "results.json"
+    results.write_text("{ damaged")
+    done = ganlab("resume=run", "trainer.max_iterations=6", tiny=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "results.damaged.json").read_text() == "{ damaged"
+    assert json.loads(results.read_text())["iterations"] == 6
+
+
+def test_a_run_that_goes_on_keeps_its_evaluations(ganlab, tmp_path):
+    assert ganlab("hydra.run.dir=run", "trainer.max_iterations=4").returncode == 0
+    results = tmp_path / "run" / "results.json"
+    results.write_text(json.dumps({**json.loads(results.read_text()), "evaluations": [{"iteration": 4}]}))
+    assert ganlab("resume=run", "trainer.max_iterations=6", tiny=False).returncode == 0
+    told = json.loads(results.read_text())
+    assert told["evaluations"] == [{"iteration": 4}] and told["iterations"] == 6
+
+
+def test_scores_that_do_not_suit_are_refused_before_training(ganlab, tmp_path):
+    refused = ganlab("metrics.scores=[fd,w1]")
+    assert refused.returncode == 2
+    assert refused.stderr.strip().startswith("metrics.scores=w1: it needs points, and this is model=gan on data=digits")
+    refused = ganlab(
+        "metrics/extractor=inception", "metrics.scores=[fid]", f"metrics.extractor.weights={tmp_path}/w.pth"
+    )
+    assert refused.returncode == 2 and "w.pth" in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())

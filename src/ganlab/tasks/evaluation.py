@@ -1,5 +1,6 @@
 """Scores of a trained run: its model rebuilt, its data loaded, several draws of the noise."""
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from ganlab.tasks.building import build_data, build_model
 from ganlab.tasks.checkpoints import read_run
 from ganlab.tasks.devices import resolve_accelerator
 from ganlab.tasks.evaluate import EvaluateOptions
-from ganlab.tasks.evaluation_records import add_evaluation, now
+from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.score_table import Column, extractor_note, score_table
 from ganlab.tasks.scoring import Scorer, Split
 from ganlab.tasks.suiting import build_extractor
@@ -28,9 +29,13 @@ DEFAULTS: dict[str, Any] = {
     "count": 1000,
     "reference_count": 10_000,
     "seed": 0,
-    "cache_dir": "~/.cache/ganlab",
 }
 """For what a run of an earlier version did not say."""
+
+
+def cache_dir() -> str:
+    """Where this machine keeps features of real samples; a run may come from another one."""
+    return os.environ.get("GANLAB_CACHE", "~/.cache/ganlab")
 
 
 def evaluate_run(options: EvaluateOptions) -> None:
@@ -41,6 +46,7 @@ def evaluate_run(options: EvaluateOptions) -> None:
     problems = [line for group in ("model", "data") for line in problems_of_component(settings.get(group), group)]
     if problems:
         raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
+    read_results(folder / "results.json")  # before the work: it is where the scores will go
     model = load_model(settings, checkpoint, options.device)
     data = _load_data(settings, model, options.root)
     metrics = _metrics(settings.get("metrics", {}), options)
@@ -93,7 +99,8 @@ def _metrics(of_run: Mapping[str, Any], options: EvaluateOptions) -> dict[str, A
     metrics = {**DEFAULTS, **{key: value for key, value in of_run.items() if key in DEFAULTS}}
     asked = {"count": options.count, "reference_count": options.reference_count, "extractor": options.extractor_node()}
     metrics |= {key: value for key, value in asked.items() if value is not None}
-    return {**metrics, "monitor": "auto", "scores": options.scores, "batch_size": options.batch}
+    of_now = {"monitor": "auto", "scores": options.scores, "batch_size": options.batch, "cache_dir": cache_dir()}
+    return {**metrics, **of_now}
 
 
 def _over_seeds(

@@ -16,13 +16,14 @@ from ganlab.metrics.observation import observe
 from ganlab.metrics.references import Reference, fingerprint_of, reference_of
 from ganlab.tasks import console
 from ganlab.tasks.evaluate import EvaluateOptions
-from ganlab.tasks.evaluation import DEFAULTS, device_of
-from ganlab.tasks.evaluation_records import add_evaluation, now
+from ganlab.tasks.evaluation import cache_dir, device_of
+from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.score_table import Column, extractor_note, score_table
 from ganlab.tasks.suiting import make_extractor
 
 DEFAULT_EXTRACTOR = {"_target_": "ganlab.metrics.extractors.random_conv.RandomConv"}
+RESULTS = "results.json"
 OF_FOLDERS = ("features", "samples", "images", "training")
 """What folders of images offer; classes too, if the extractor knows some."""
 
@@ -30,6 +31,8 @@ OF_FOLDERS = ("features", "samples", "images", "training")
 def evaluate_images(options: EvaluateOptions) -> None:
     """Score `images` against `reference`, print the table and write results.json."""
     assert options.images is not None and options.reference is not None
+    if options.out:
+        read_results(Path(options.out) / RESULTS)  # before the work: it is where the scores will go
     extractor = make_extractor(options.extractor_node() or DEFAULT_EXTRACTOR)
     kinds = _kinds(options, extractor)
     same_size = options.size is None
@@ -48,7 +51,7 @@ def evaluate_images(options: EvaluateOptions) -> None:
         None,
         extractor,
         split="folder",
-        cache_dir=Path(DEFAULTS["cache_dir"]),
+        cache_dir=Path(cache_dir()),
         batch_size=options.batch,
         device=device,
     )
@@ -67,7 +70,7 @@ def evaluate_images(options: EvaluateOptions) -> None:
     }
     _say(options, scores, protocol)
     out = Path(options.out) if options.out else _fresh()
-    console.say(f"written: {console.relative(add_evaluation(out / 'results.json', {'date': now(), 'scores': scores}))}")
+    console.say(f"written: {console.relative(add_evaluation(out / RESULTS, {'date': now(), 'scores': scores}))}")
 
 
 def _kinds(options: EvaluateOptions, extractor: Extractor) -> list[str]:
