@@ -10,6 +10,7 @@ from ganlab.config.scores import AUTO, AUTO_MONITOR, EXTRACTORS, SCORES, Needs, 
 from ganlab.errors import ConfigError, GanlabError
 from ganlab.metrics.computing import LEAST
 from ganlab.metrics.extractors.base import Extractor, as_extractor
+from ganlab.metrics.extractors.isolation import isolated_construction
 from ganlab.models.base import GenerativeModel
 
 FITTED = 5_000
@@ -39,7 +40,9 @@ def build_extractor(node: Mapping[str, Any], data: Any) -> Extractor | None:
 def make_extractor(node: Mapping[str, Any]) -> Extractor:
     """The extractor of a checked node; raises `GanlabError` if it cannot be made: a file of weights is missing, say."""
     try:
-        module = instantiate(dict(node), _convert_="all", _recursive_=False)
+        # A user's network may draw its weights: from a fixed seed, and not from the run's randomness.
+        with isolated_construction():
+            module = instantiate(dict(node), _convert_="all", _recursive_=False)
     except InstantiationException as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
