@@ -1,10 +1,14 @@
 """Each key that users and scripts rely on is there, and the shipped files say every key that the schema knows."""
 
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
+import ganlab
 from ganlab.config import schema
 from ganlab.config.paths import conf_folder
+from ganlab.config.signature import parameters_of
 
 PROMISED = [
     "seed",
@@ -54,3 +58,21 @@ def test_shipped_optimizers_say_every_key(algorithm):
     )
     assert set(node) == set(schema.OPTIMIZERS[algorithm].model_fields)
     assert node["algorithm"] == algorithm
+
+
+EXTRACTORS = [path.stem for path in (conf_folder() / "metrics" / "extractor").glob("*.yaml")]
+ASKED = {"module": "metrics.extractor.module={_target_: torch.nn.Flatten}"}
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_shipped_extractors_say_every_key_and_pass_the_check(settings, name):
+    node = settings(f"metrics/extractor={name}", *[ASKED[name]] * (name in ASKED))["metrics"]["extractor"]
+    if name != "auto":
+        declared = {parameter.name for parameter in parameters_of(node["_target_"])}
+        assert set(node) - {"_target_"} == declared
+
+
+def test_each_shipped_extractor_has_a_configuration():
+    folder = Path(ganlab.__file__).parent / "metrics" / "extractors"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "isolation"}
+    assert modules | {"auto"} == set(EXTRACTORS)

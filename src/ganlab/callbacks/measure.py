@@ -20,7 +20,20 @@ CHARTS = {
         "accuracy (1/2 at equilibrium)": ["accuracy/discriminator_real$", "accuracy/discriminator_fake$"],
     },
     "optimization": {"gradient norms": ["grad_norm/.*"], "learning rates": ["lr/.*"]},
-    "scores": {"metrics": ["metric/.*"]},
+    "scores": {
+        "distances (0 is best)": ["metric/fid$", "metric/fd_.*", "metric/w1$", "metric/w2$"],
+        "kernel distances": ["metric/kid$", "metric/kd_.*"],
+        "quality and variety (1 is best)": [
+            *("metric/precision$", "metric/recall$", "metric/density$", "metric/coverage$"),
+            *("metric/high_quality$", "metric/label_agreement$"),
+        ],
+        "two-sample test (1/2: alike)": ["metric/one_nn$"],
+        "authentic, % (0: copies)": ["metric/auth_pct$"],
+        "likeness of pairs": ["metric/ms_ssim$"],
+        "classes": ["metric/inception_score$", "metric/classifier_score_.*"],
+        "modes": ["metric/modes$", "metric/modes_strict$"],
+        "KL of classes and modes, nats": ["metric/class_kl$", "metric/mode_kl$"],
+    },
 }
 """TensorBoard's custom scalars: what belongs together on one chart. Tags are patterns that match from the start,
 so without the `$` a player's loss would bring the terms that it is made of."""
