@@ -10,6 +10,7 @@ from ganlab.callbacks import measure as module
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.measure import CHARTS, Measure
+from ganlab.config.scores import BY_INCEPTION, SCORES, tag_name
 
 SCHEDULED = {"algorithm": "sgd", "lr": 0.1, "schedule": "linear", "decay_from": 0.0}
 TAGS = {
@@ -150,8 +151,9 @@ def test_each_chart_shows_its_own_tags_and_no_others():
     """TensorBoard takes a chart's tags as patterns that must match from the start of a tag."""
     shown = {
         chart: {tag for tag in TAGS for pattern in patterns if re.match(pattern, tag)}
-        for charts in CHARTS.values()
+        for page, charts in CHARTS.items()
         for chart, patterns in charts.items()
+        if page != "scores"
     }
     assert shown == {
         "losses": {"loss/discriminator", "loss/generator"},
@@ -160,5 +162,14 @@ def test_each_chart_shows_its_own_tags_and_no_others():
         "accuracy (1/2 at equilibrium)": {"accuracy/discriminator_real", "accuracy/discriminator_fake"},
         "gradient norms": {"grad_norm/generator", "grad_norm/discriminator"},
         "learning rates": {"lr/generator", "lr/discriminator"},
-        "metrics": set(),
     }
+
+
+@pytest.mark.parametrize("extractor", ["inception", "digits", "random_conv", None])
+def test_each_score_is_on_one_chart(extractor):
+    for kind in SCORES:
+        tag = f"metric/{tag_name(kind, extractor)}"
+        if extractor is None and kind in BY_INCEPTION:
+            continue
+        charts = [chart for chart, patterns in CHARTS["scores"].items() if any(re.match(p, tag) for p in patterns)]
+        assert len(charts) == 1, (tag, charts)

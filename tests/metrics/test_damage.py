@@ -121,7 +121,7 @@ def test_a_network_of_random_weights_sees_the_damage_too(scores, halves, name):
 
 
 def test_the_more_is_memorised_the_fewer_are_authentic(scores, halves):
-    (train, train_labels), (test, test_labels) = halves
+    (train, _), (test, test_labels) = halves
     values = []
     for share in (0.0, 0.3, 0.7, 1.0):
         copied = torch.arange(len(test)) < share * len(test)

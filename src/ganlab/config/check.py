@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ganlab.config.nearest import nearest
 from ganlab.config.schema import OPTIMIZERS, RunConfig, component_schema
 from ganlab.config.scores import AUTO, problems_of_scores
-from ganlab.config.signature import TargetNotFound, public_names
+from ganlab.config.signature import TargetNotFound, is_importable, public_names
 
 METADATA = ("_target_", "recommended", "trains")
 """Keys of a model that speak to the configuration and not to its constructor."""
@@ -62,12 +62,18 @@ def problems_of_component(node: Any, group: str) -> list[str]:
     return _component_problems(node, (group,))
 
 
-def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    """Problems of a node with a `_target_`, and of those inside it."""
+def _component_problems(node: Mapping[str, Any], path: tuple[str, ...], *, foreign: bool = False) -> list[str]:
+    """Problems of a node with a `_target_`, and of those inside it.
+
+    `foreign`: a class of another package need not declare its configuration as ganlab's do; the package must be there.
+    """
     target = node.get("_target_")
     where = ".".join((*path, "_target_"))
     if not isinstance(target, str):
         return [f"{where}: missing; it names the class to build, e.g. ganlab.models.gan.GAN"]
+    if foreign and target.partition(".")[0] != "ganlab":
+        package = target.partition(".")[0]
+        return [] if is_importable(target) else [f"{where}={target}: there is no module {package!r}"]
     try:
         schema = component_schema(target, path[-1])
     except TargetNotFound as absent:
@@ -76,7 +82,7 @@ def _component_problems(node: Mapping[str, Any], path: tuple[str, ...]) -> list[
     problems = _validate(schema, values, prefix=path)
     for key, value in values.items():
         if isinstance(value, Mapping) and "_target_" in value:
-            problems += _component_problems(value, (*path, key))
+            problems += _component_problems(value, (*path, key), foreign=foreign)
     return problems
 
 
@@ -88,7 +94,7 @@ def extractor_problems(node: Any) -> list[str]:
         return [
             f"metrics.extractor.{key}: unknown key; the extractor auto has none" for key in node if key != "_target_"
         ]
-    return _component_problems(node, ("metrics", "extractor"))
+    return _component_problems(node, ("metrics", "extractor"), foreign=True)
 
 
 def _optimizer_problems(node: Any, network: str) -> list[str]:

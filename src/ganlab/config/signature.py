@@ -47,6 +47,14 @@ def parameters_of(target: str) -> tuple[Parameter, ...]:
     return tuple(_parameters(_source(module), name, target).values())
 
 
+def is_importable(target: str) -> bool:
+    """Whether the package that a dotted name begins with is there; what it holds only an import would tell."""
+    try:
+        return importlib.util.find_spec(target.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def public_names(module: str) -> list[str]:
     """Names of the classes and functions that a module defines itself."""
     tree = _parse(_source(module))
