@@ -35,6 +35,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["metrics=[recal,precission]"], ["metrics=recal: there is", "metrics=precission: there is"]),
         (["extractor=digts"], ["extractor=digts: there is no such extractor; nearest: digits"]),
         (["extractor=my.Net"], ["extractor=my.Net: there is no module 'my'"]),
+        (["extractor={width: 8}"], ["extractor: missing; it names the class"]),
         (["weights=w.pth"], ["weights: of which extractor? Add extractor=inception"]),
         (["extractor=digits", "weights=w.pth"], ["weights=w.pth: unknown key"]),
         (["count=1"], ["count=1: must be greater than or equal to 2"]),
@@ -69,6 +70,7 @@ def test_either_a_run_or_two_folders(refused):
         (["metrics=[recall,kid]"], "ganlab.metrics.extractors.inception.Inception"),
         (["metrics=fid", "extractor=digits"], "ganlab.metrics.extractors.digits.Digits"),
         (["extractor=my.Net"], "my.Net"),
+        (["extractor={_target_: my.Net, width: 8}"], "my.Net"),
     ],
 )
 def test_the_name_of_a_score_chooses_its_extractor(words, target):

@@ -36,7 +36,8 @@ of images:
 
 of both:
   metrics          auto, a name, or a list: {names}
-  extractor        digits | random_conv | inception | the dotted name of a class (by the data; random_conv)
+  extractor        digits | random_conv | inception | the dotted name of a class, or with options
+                   '{_target_: my.Net, width: 8}' (by the data; random_conv)
   weights          the file of Inception's weights
   count            samples to generate (1000); images at most (all)
   reference_count  real samples at most (10000; all)
@@ -53,7 +54,7 @@ class EvaluateOptions(Strict):
     reference: str | None = None
     checkpoint: str | int = "last"
     metrics: str | list[str] = AUTO
-    extractor: str | None = None
+    extractor: str | dict[str, Any] | None = None
     weights: str | None = None
     count: Annotated[int, Field(ge=2)] | None = None
     reference_count: Annotated[int, Field(ge=2)] | None = None
@@ -77,7 +78,7 @@ class EvaluateOptions(Strict):
             named = INCEPTION
         if named is None:
             return None
-        node: dict[str, Any] = {"_target_": EXTRACTORS.get(named, named)}
+        node = dict(named) if isinstance(named, dict) else {"_target_": EXTRACTORS.get(named, named)}
         return node if self.weights is None else {**node, "weights": self.weights}
 
 
@@ -133,8 +134,9 @@ def _of_extractor(options: EvaluateOptions) -> list[str]:
     node = options.extractor_node()
     if node is None:
         return [] if options.weights is None else ["weights: of which extractor? Add extractor=inception"]
-    if options.extractor is not None and options.extractor not in EXTRACTORS and "." not in options.extractor:
-        return [f"extractor={options.extractor}: there is no such extractor{nearest(options.extractor, EXTRACTORS)}"]
+    named = options.extractor
+    if isinstance(named, str) and named not in EXTRACTORS and "." not in named:
+        return [f"extractor={named}: there is no such extractor{nearest(named, EXTRACTORS)}"]
     lines = extractor_problems(node)
     return [line.replace("metrics.extractor._target_", "extractor").replace("metrics.extractor.", "") for line in lines]
 

@@ -17,8 +17,9 @@ from ganlab.tasks.checkpoints import read_run
 from ganlab.tasks.devices import resolve_accelerator
 from ganlab.tasks.evaluate import EvaluateOptions
 from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
+from ganlab.tasks.real_samples import Split
 from ganlab.tasks.score_table import Column, extractor_note, score_table
-from ganlab.tasks.scoring import Scorer, Split
+from ganlab.tasks.scoring import Scorer
 from ganlab.tasks.suiting import build_extractor
 
 SEEDS = 3

@@ -2,29 +2,24 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganlab import __version__
 from ganlab.config.scores import SCORES, tag_name
-from ganlab.errors import TrainingError
 from ganlab.metrics.computing import ALONE, Scene, Score, compute_scores
-from ganlab.metrics.extractors.base import Extractor, extract
+from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.label_agreement import LabelAgreement
-from ganlab.metrics.observation import PIXELS_KEPT, Observation, quantise
+from ganlab.metrics.observation import Observation
 from ganlab.metrics.ranks import Ranks
-from ganlab.metrics.references import Reference, reference_of
-from ganlab.models.base import GenerativeModel, derived_seed
+from ganlab.metrics.references import Reference
+from ganlab.models.base import GenerativeModel
+from ganlab.tasks.drawing import Drawing
+from ganlab.tasks.real_samples import RealSamples, Split
 from ganlab.tasks.suiting import choose_monitor, choose_scores
-
-Split = Literal["train", "test"]
-CHUNK = 1024
-MANY_CLASSES = 100
-"""Classes beyond which two generated images are seldom of the same."""
 
 
 class Scorer:
@@ -39,16 +34,15 @@ class Scorer:
         self.data = data
         self.extractor = extractor
         self._model = model
-        self._references: dict[tuple[Split, int], Reference] = {}
+        self.real = RealSamples(data, options, extractor)
         self._scores_of_real: dict[Split, dict[str, Score]] = {}
 
     # Asked for only once the data are there, which on all processes but the first is when training begins.
     @cached_property
     def kinds(self) -> list[str]:
         """The scores that are computed; raises `ConfigError` for one that was asked for and does not suit."""
-        sides = [self.options["count"], self.options["reference_count"], len(self.data.test)]
-        sides += [] if self.data.train.infinite else [len(self.data.train)]
-        return choose_scores(self.options["scores"], self._model, self.data, self.extractor, min(sides))
+        fewest = min(self.options["count"], self.real.fewest())
+        return choose_scores(self.options["scores"], self._model, self.data, self.extractor, fewest)
 
     @cached_property
     def monitor(self) -> str | None:
@@ -93,7 +87,7 @@ class Scorer:
         ranks = ranks or Ranks(device=model.device)
         split: Split = reference or self.options["reference"]
         drawn = self.options["seed"] if seed is None else seed
-        generated, channel_logits = self._observe(model, split, drawn, ranks)
+        generated, channel_logits = self._drawing.observe(model, split, drawn, ranks)
         if ranks.rank != 0:
             return {}
         scores = compute_scores(self.kinds, self._scene(generated, split, channel_logits, model.device))
@@ -105,115 +99,12 @@ class Scorer:
                 "real": real[kind].value if kind in real else None,
                 "better": SCORES[kind].better,
                 **score.beside,
-                "protocol": {"metric": kind, **common, **score.protocol},
+                "protocol": {"metric": kind, **common, "real": _stand_in(kind, split), **score.protocol},
             }
             for kind, score in scores.items()
         }
 
-    # -- generated samples ------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def _observe(
-        self, model: GenerativeModel, split: Split, seed: int, ranks: Ranks
-    ) -> tuple[Observation, Tensor | None]:
-        """What all ranks together draw (or reconstruct), seen by the extractor; rows in the order of the noise."""
-        count = self._count(model, split)
-        conditions = self._conditions(model, split, count)
-        source = self._noise(model, split, count, seed)
-        features: list[Tensor] = []
-        logits: list[Tensor] = []
-        kept: list[Tensor] = []
-        channels: list[Tensor] = []
-        rows = ranks.rows(count)
-        for chunk in rows.split(self.options["batch_size"]):
-            samples = self._draw(model, source, conditions, chunk)
-            if not torch.isfinite(samples).all():
-                raise TrainingError(f"samples of iteration {model.iteration} are not finite numbers: nothing to score")
-            if self.extractor is None:
-                features.append(samples.float().flatten(1).cpu())
-                continue
-            images = quantise(samples)
-            extracted = extract(self.extractor, images, len(images), model.device)
-            features.append(extracted.features)
-            logits += [] if extracted.logits is None else [extracted.logits]
-            kept.append(images.cpu()[chunk < PIXELS_KEPT])
-            if self._digits is not None:
-                channels.append(self._digits.to(model.device).channel_logits(images).cpu())
-
-        def together(parts: list[Tensor], most: int = count) -> Tensor | None:
-            return ranks.gather(torch.cat(parts), min(most, count)) if parts else None
-
-        seen = together(features)
-        assert seen is not None
-        pixels = together(kept, PIXELS_KEPT)
-        labels = self._class_labels(conditions)
-        observation = Observation(seen, seen if pixels is None else pixels, together(logits), labels)
-        return observation, together(channels)
-
-    def _count(self, model: GenerativeModel, split: Split) -> int:
-        asked = int(self.options["count"])
-        return asked if model.generates else len(self.data.examples(asked, split).samples)
-
-    def _conditions(self, model: GenerativeModel, split: Split, count: int) -> Tensor | None:
-        """The conditions of the real samples, over and over, so that both sides have them in the same shares."""
-        if not model.condition_size:
-            return None
-        conditions = self.data.examples(self.options["reference_count"], split).conditions
-        return conditions[torch.arange(count) % len(conditions)]
-
-    def _class_labels(self, conditions: Tensor | None) -> Tensor | None:
-        many = self.data.num_classes > MANY_CLASSES
-        return None if conditions is None or conditions.dtype != torch.int64 or many else conditions
-
-    def _noise(self, model: GenerativeModel, split: Split, count: int, seed: int) -> Tensor:
-        """The latents of all ranks, or the samples to reconstruct."""
-        if model.generates:
-            return model.latents(count, torch.Generator().manual_seed(derived_seed("scores", seed)))
-        return self.data.examples(count, split).samples
-
-    def _draw(self, model: GenerativeModel, source: Tensor, conditions: Tensor | None, rows: Tensor) -> Tensor:
-        condition = None if conditions is None else conditions[rows].to(model.device)
-        own = source[rows.to(source.device)].to(model.device)
-        return model.decode(own, condition) if model.generates else model.reconstruct(own, condition)
-
-    @cached_property
-    def _digits(self) -> Digits | None:
-        """The classifier that reads each channel, where the data's modes are such triples."""
-        if not (self.data.digit_channels and {"modes", "mode_kl"} & set(self.kinds)):
-            return None
-        return self.extractor if isinstance(self.extractor, Digits) else Digits()
-
     # -- real samples -----------------------------------------------------------------------------------------
-
-    def reference(self, split: Split, count: int | None = None, device: torch.device | None = None) -> Reference:
-        """The first `count` real samples of a split (default: `reference_count`), observed once."""
-        most = self.options["reference_count"] if count is None else count
-        if (split, most) not in self._references:
-            samples, labels = self._real(split, most)
-            self._references[split, most] = reference_of(
-                samples,
-                labels,
-                self.extractor,
-                split=split,
-                cache_dir=Path(self.options["cache_dir"]),
-                batch_size=self.options["batch_size"],
-                device=device,
-            )
-        return self._references[split, most]
-
-    def _real(self, split: Split, most: int) -> tuple[Tensor, Tensor | None]:
-        """The first samples of a split, images as bytes, and their classes if there are not too many."""
-        source = self.data.train if split == "train" else self.data.test
-        if self.extractor is None or source.infinite:
-            batch = self.data.examples(most, split)
-            samples, conditions = batch.samples, batch.conditions
-            samples = samples if self.extractor is None else quantise(samples)
-        else:
-            # A chunk at a time: as floats a large set would take four times the memory.
-            parts = [source.gather(rows) for rows in torch.arange(min(most, len(source))).split(CHUNK)]
-            samples = torch.cat([quantise(part.samples) for part in parts])
-            conditions = None if parts[0].conditions is None else torch.cat([part.conditions for part in parts])
-        return samples, self._class_labels(conditions) if self._model.condition_size else None
 
     def real_scores(self, split: Split, device: torch.device | None = None) -> dict[str, Score]:
         """What real samples in the place of generated ones score: those of the other split, as many as are generated.
@@ -225,13 +116,30 @@ class Scorer:
             against = [kind for kind in self.kinds if SCORES[kind].of_reference]
             alone = [kind for kind in self.kinds if not SCORES[kind].of_reference]
             scores: dict[str, Score] = {}
-            for kinds, place in ((against, other), (alone, "test")):
+            places: tuple[tuple[list[str], Split], ...] = ((against, other), (alone, "test"))
+            for kinds, place in places:
                 if kinds:
-                    seen = self.reference(place, int(self.options["count"]), device).observation  # type: ignore[arg-type]
-                    channels = None if self._digits is None else self._digits.channel_logits(seen.samples)
+                    seen = self._reference(place, int(self.options["count"]), device).observation
+                    reader = self._channel_reader
+                    channels = None if reader is None else reader.to("cpu").channel_logits(seen.samples)
                     scores |= compute_scores(kinds, self._scene(seen, split, channels, device))
             self._scores_of_real[split] = scores
         return self._scores_of_real[split]
+
+    @cached_property
+    def _drawing(self) -> Drawing:
+        return Drawing(self.real, self.options, self.extractor, self._channel_reader)
+
+    @cached_property
+    def _channel_reader(self) -> Digits | None:
+        """The classifier that reads each channel, where the data's modes are such triples."""
+        if not (self.data.digit_channels and {"modes", "mode_kl"} & set(self.kinds)):
+            return None
+        return self.extractor if isinstance(self.extractor, Digits) else Digits()
+
+    def _reference(self, split: Split, count: int | None = None, device: torch.device | None = None) -> Reference:
+        """Real samples; with their classes if generated ones have some, so that both are compared alike."""
+        return self.real.reference(split, count, labelled=self._model.condition_size > 0, device=device)
 
     @cached_property
     def _agreement(self) -> LabelAgreement | None:
@@ -243,10 +151,10 @@ class Scorer:
     def _scene(
         self, generated: Observation, split: Split, channel_logits: Tensor | None, device: torch.device | None
     ) -> Scene:
-        training = self.reference("train", len(self.data.train), device) if "auth_pct" in self.kinds else None
+        training = self._reference("train", len(self.data.train), device) if "auth_pct" in self.kinds else None
         return Scene(
             generated=generated,
-            reference=self.reference(split, None, device),
+            reference=self._reference(split, None, device),
             training=training,
             mixture=self.data.mixture,
             channel_logits=channel_logits,
@@ -260,7 +168,7 @@ class Scorer:
         return None if self.extractor is None else self.extractor.description()
 
     def _protocol(self, model: GenerativeModel, split: Split, seed: int, count: int) -> dict[str, Any]:
-        reference = self.reference(split)
+        reference = self._reference(split)
         images = self.extractor is not None
         return {
             "extractor": self._description,
@@ -270,7 +178,6 @@ class Scorer:
             "reference": split,
             "reference_count": len(reference),
             "reference_sha256": reference.fingerprint,
-            "real": "samples of the other split, as many as are generated (or there are)",
             "count": count,
             "samples": "drawn from the prior" if model.generates else f"reconstructions of the {split} split",
             "conditions": "those of the reference, in turn" if model.condition_size else None,
@@ -279,6 +186,12 @@ class Scorer:
             "seed": seed,
             "version": __version__,
         }
+
+
+def _stand_in(kind: str, split: Split) -> str:
+    """Which real samples the value `real` is of."""
+    other = "train" if split == "test" and SCORES[kind].of_reference else "test"
+    return f"samples of the {other} split, as many as are generated or as there are"
 
 
 def values_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
