@@ -14,7 +14,8 @@ from ganlab.callbacks.finite import FiniteGuard
 class Scorer:
     """Says at each iteration what it is told to."""
 
-    def __init__(self, values, monitored="metric/x", better="lower"):
+    def __init__(self, values, monitored="metric/x", better="lower", protocol="as ever"):
+        self.protocol_digest = protocol
         self.values, self.monitored, self.better = values, monitored, better
         self.asked: list[int] = []
         self.prepared = 0
@@ -73,7 +74,7 @@ def test_they_come_every_so_often_and_at_the_last_iteration_once(run, every, exp
     assert scorer.asked == expected
     assert rows == [(step, {"metric/x": 1.0, "metric/y": -1.0}) for step in expected]
     assert scorer.prepared == 1, "before the first iteration, when nothing is lost yet"
-    assert evaluate.latest["metric/y"] == {"value": -1.0}
+    assert evaluate.latest["metric/y"] == {"value": -1.0} and evaluate.latest_at == 10
 
 
 @pytest.mark.parametrize(("better", "iteration"), [("lower", 4), ("higher", 6)])
@@ -82,7 +83,8 @@ def test_the_best_checkpoint_outlives_the_newest(run, tmp_path, better, iteratio
     run(Scorer(values, better=better), 8, 2)
     saved, record = best(tmp_path)
     assert saved == iteration
-    assert record == {"iteration": iteration, "score": "metric/x", "value": values[iteration], "better": better}
+    told = {"iteration": iteration, "score": "metric/x", "value": values[iteration], "better": better}
+    assert record == told | {"protocol": "as ever"}
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [BEST, "iteration_000008.ckpt", "last.ckpt"]
 
 
@@ -110,6 +112,8 @@ def test_a_run_that_was_set_back_or_watches_another_score_begins_anew(run, tmp_p
     assert best(tmp_path)[1]["value"] == 3.0
     run(Scorer({6: 9.0}, monitored="metric/y"), 6, 6, start=4)
     assert best(tmp_path)[1]["score"] == "metric/y"
+    run(Scorer({8: 99.0}, protocol="fewer samples"), 8, 8, start=6)
+    assert best(tmp_path)[1]["value"] == 99.0, "values of two protocols are not compared"
 
 
 def test_a_damaged_record_is_as_none(run, tmp_path):

@@ -90,7 +90,7 @@ WRONG = [
         "data.batch_size=-3": "data.batch_size=-3: must be greater than 0",
         "model.latent_dim=true": "model.latent_dim=True: must be an integer",
         "model.ema_decay=1": "model.ema_decay=1: must be less than 1",
-        "model.loss=hinge": "model.loss=hinge: must be 'minimax' or 'non_saturating'",
+        "model.loss=hing": "model.loss=hing: must be 'minimax', 'non_saturating' or 'hinge'",
         "model.generator.width=0": "model.generator.width=0: must be greater than 0",
         "optimizer.generator.lr=nan": "optimizer.generator.lr=nan: must be a finite number",
         "optimizer.generator.betas=[0.5]": "two numbers, each at least 0 and below 1",
@@ -113,7 +113,7 @@ WRONG = [
         "model._target_=ganlab.models.gan.GNA": "ganlab.models.gan has no 'GNA'; nearest: GAN",
     },
     {
-        "model._target_=ganlab.models.wgan.WGAN": "there is no module 'ganlab.models.wgan'",
+        "model._target_=ganlab.models.wgam.WGAM": "there is no module 'ganlab.models.wgam'",
         "trainer.max_iterations=0": "trainer.max_iterations=0: must be greater than 0",
     },
     {

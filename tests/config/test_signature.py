@@ -68,7 +68,7 @@ def test_inherited_parameters_are_found_through_several_modules():
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("ganlab.models.wgan.WGAN", "there is no module 'ganlab.models.wgan'"),
+        ("ganlab.models.wgam.WGAN", "there is no module 'ganlab.models.wgam'"),
         ("nowhere.at.all.Thing", "there is no module 'nowhere.at.all'"),
         ("ganlab.models.gan.GANN", "ganlab.models.gan has no 'GANN'"),
         ("GAN", "there is no module ''"),

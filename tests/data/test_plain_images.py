@@ -30,18 +30,38 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def test_the_bytes_are_those_of_the_files_in_the_order_of_their_names(folder):
+def test_the_bytes_are_those_of_the_files(folder):
     arrays = {"b.png": noise(5, 7, 3), "a.png": noise(5, 7, 3, seed=1), "deep/c.png": noise(5, 7, 3, seed=2)}
     images = list_images(folder(arrays), "images", same_size=True)
-    assert images.names == ["a.png", "b.png", "deep/c.png"] and images.shape == (3, 5, 7)
+    assert sorted(images.names) == ["a.png", "b.png", "deep/c.png"] and images.shape == (3, 5, 7)
     read = images.read(3, None).numpy()
     for row, name in enumerate(images.names):
         assert (read[row].transpose(1, 2, 0) == arrays[name]).all()
 
 
+def test_the_order_is_the_same_in_sub_folders_or_not(folder, tmp_path):
+    arrays = {f"{index:02d}.png": noise(4, 4, seed=index) for index in range(20)}
+    flat = list_images(folder(arrays), "images", same_size=True)
+    for name, array in arrays.items():
+        path = tmp_path / "sorted" / ("low" if name < "10" else "high") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path)
+    by_class = list_images(tmp_path / "sorted", "images", same_size=True)
+    assert by_class.read(1, None).equal(flat.read(1, None))
+    first = [name.partition("/")[0] for name in by_class.names[:8]]
+    assert {"low", "high"} == set(first), "the first ones are of every class"
+
+
+def test_of_what_was_sampled_the_grid_is_no_sample(folder):
+    place = folder({"grid.png": noise(30, 30), "images/0.png": noise(8, 8), "images/1.png": noise(8, 8, seed=1)})
+    (place / "samples.npz").write_bytes(b"")
+    assert sorted(list_images(place, "images", same_size=True).names) == ["0.png", "1.png"]
+
+
 def test_large_sets_are_mapped_and_read_the_same(folder, monkeypatch):
     images = list_images(folder({f"{index}.png": noise(6, 6, seed=index) for index in range(4)}), "x", same_size=True)
     plain = images.read(1, None).clone()
+    assert len(plain) == 4
     monkeypatch.setattr(plain_images, "IN_MEMORY", 10)
     assert images.read(1, None).equal(plain) and images.shape == (1, 6, 6)
 
@@ -59,7 +79,8 @@ def test_one_image_in_colour_makes_all_of_them_colour(folder):
     images = list_images(folder({"a.png": noise(4, 4), "b.png": noise(4, 4, 3)}), "images", same_size=True)
     assert images.shape == (3, 4, 4)
     read = images.read(3, None)
-    assert read[0, 0].equal(read[0, 1]) and read[0, 1].equal(read[0, 2])
+    gray = read[images.names.index("a.png")]
+    assert gray[0].equal(gray[1]) and gray[1].equal(gray[2])
 
 
 def test_files_that_are_no_images_are_named_and_counted(folder):

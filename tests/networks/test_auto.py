@@ -20,3 +20,12 @@ def test_points_get_mlps_and_images_convolutions(shape, kinds):
     for network, default, thin in zip(built, plain, narrow, strict=True):
         assert shapes(network) == shapes(default)
         assert shapes(thin) != shapes(default)
+
+
+@pytest.mark.parametrize(("shape", "by_default"), [([2], False), ([1, 16, 16], True)])
+def test_batch_norm_in_the_discriminator_is_a_choice(shape, by_default):
+    def has_batch_norm(**options):
+        network = auto.discriminator(0, sample_shape=shape, width=4, **options)
+        return any("BatchNorm" in type(module).__name__ for module in network.modules())
+
+    assert (has_batch_norm(), has_batch_norm(norm="batch"), has_batch_norm(norm="none")) == (by_default, True, False)

@@ -77,6 +77,16 @@ def test_the_discriminators_rules(size):
     assert {module.negative_slope for module, _, _ in leaves if isinstance(module, nn.LeakyReLU)} == {0.2}
 
 
+@torch.no_grad()
+def test_without_batch_norm_the_discriminator_scores_each_image_alone():
+    torch.manual_seed(0)
+    plain = DCGANDiscriminator(0, sample_shape=[1, 16, 16], width=4, norm="none")
+    images = torch.randn(4, 1, 16, 16)
+    torch.testing.assert_close(plain(images)[:2], plain(images[:2]))
+    assert not torch.allclose(discriminator()(images)[:2], discriminator()(images[:2]), rtol=1e-3)
+    assert all(module.bias is not None for module in plain.modules() if isinstance(module, nn.Conv2d))
+
+
 def test_no_bias_stands_before_a_batch_norm():
     for network in (generator(64), discriminator(64)):
         biased = [module.bias is not None for module in network.modules() if hasattr(module, "stride")]

@@ -9,6 +9,8 @@ from scipy.stats import norm
 
 from ganlab.objectives.adversarial import (
     discriminator_terms,
+    hinge_discriminator_terms,
+    hinge_generator_loss,
     minimax_generator_loss,
     non_saturating_generator_loss,
 )
@@ -120,3 +122,37 @@ def test_where_the_discriminator_is_sure_only_the_minimax_loss_saturates():
     assert abs(gradient("non_saturating", fooled)[0]) < 1e-8
     equal = np.zeros(1)
     assert gradient("minimax", equal)[0] == gradient("non_saturating", equal)[0] == -0.5
+
+
+def test_hinge_is_the_distance_to_the_margin_and_pulls_only_inside_it():
+    real = torch.tensor([-2.0, 0.25, 1.5], dtype=torch.float64, requires_grad=True)
+    fake = torch.tensor([-3.0, -0.5, 0.75, 2.0], dtype=torch.float64, requires_grad=True)
+    on_real, on_fake = hinge_discriminator_terms(real, fake)
+    assert (on_real.item(), on_fake.item()) == pytest.approx(((3 + 0.75) / 3, (0.5 + 1.75 + 3) / 4), rel=1e-12)
+    (on_real + on_fake).backward()
+    np.testing.assert_allclose(real.grad, np.array([-1, -1, 0]) / 3)
+    np.testing.assert_allclose(fake.grad, np.array([0, 1, 1, 1]) / 4)
+    fake.grad = None
+    loss = hinge_generator_loss(fake)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.75 / 4, rel=1e-12)
+    np.testing.assert_allclose(fake.grad, np.full(4, -0.25))
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1.5, 1.0), (-1.0, 1.6)])
+def test_the_best_hinge_discriminator_is_the_sign_and_reaches_two_minus_the_total_variation(mean, std):
+    """Lim & Ye 2017: min_D = 2 ∫ min(p, q), with D = 1 where p > q and -1 elsewhere."""
+    real, generated, line = norm(0, 1), norm(mean, std), np.linspace(-12, 12, 24001)
+    p, q = real.pdf(line), generated.pdf(line)
+
+    def criterion(scores):
+        scores = torch.as_tensor(scores, dtype=torch.float64)
+        terms = [hinge_discriminator_terms(score[None], score[None]) for score in scores[::20]]
+        parts = p[::20] * [float(a) for a, _ in terms] + q[::20] * [float(b) for _, b in terms]
+        return np.sum(parts) * (line[20] - line[0])
+
+    best = np.where(p > q, 1.0, -1.0)
+    assert criterion(best) == pytest.approx(2 * np.sum(np.minimum(p, q)) * (line[1] - line[0]), abs=1e-3)
+    if mean:
+        for other in (best * 0.7, best * 1.3, np.tanh(np.log(p / q))):
+            assert criterion(other) > criterion(best) + 1e-3

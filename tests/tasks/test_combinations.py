@@ -18,6 +18,7 @@ COMBINATIONS = [
     *(("gan", data) for data in [*IMAGES, *POINTS]),
     *(("dcgan", data) for data in IMAGES),
     *(("cgan", data) for data in [*IMAGES, *LABELLED_POINTS]),
+    *((model, data) for model in ("lsgan", "wgan", "wgan_gp") for data in ("ring", *EMBEDDED)),
 ]
 
 CONDITIONS = {

@@ -26,7 +26,9 @@ def test_the_monitored_score_first_and_the_path_as_one_would_type_it(tmp_path, m
         f"        {python} -m tensorboard.main --logdir outputs/x",
     ]
     console.say_finished(folder, {})
-    assert "scored: nothing; losses are in metrics.csv" in capsys.readouterr().out
+    assert "scored: nothing\n" in capsys.readouterr().out
+    console.say_finished(folder, {}, None, "1 sample is too few")
+    assert "scored: 1 sample is too few\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ganlab.errors import TrainingError
+from ganlab.metrics.extractors.base import Extracted, Extractor
 from ganlab.metrics.observation import quantise
 from ganlab.metrics.ranks import Ranks
 from ganlab.models.base import derived_seed
@@ -53,6 +54,38 @@ def test_the_noise_is_the_seeds_and_not_the_batches(batch_size):
     assert seen.features.equal(noise()) and seen.samples.equal(noise()) and channels is None
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_keep_the_pixels_of_the_first_rows_whatever_their_number(size, monkeypatch):
+    """5 of 7 kept, shared by ranks that divide neither number."""
+    monkeypatch.setattr("ganlab.tasks.drawing.PIXELS_KEPT", 5)
+    images = torch.rand(7, 1, 4, 4) * 2 - 1
+    model = Model(latents=lambda count, generator: torch.arange(count), decode=lambda rows, condition: images[rows])
+
+    class Apart(Ranks):
+        """Collects what each rank hands over, and puts it together as `gather` does."""
+
+        def gather(self, rows, count):
+            handed.setdefault((*rows.shape[1:], str(rows.dtype)), []).append(rows)
+            return torch.ones(1, dtype=torch.bool) if rows.dtype == torch.bool else rows
+
+    handed = {}
+    for rank in range(size):
+        drawing(Flat(), batch_size=2).observe(model, "test", 4, Apart(rank, size))
+    for parts in handed.values():
+        assert len({len(part) for part in parts}) == 1, "all ranks hand over as many rows"
+    pixels = torch.stack(handed[1, 4, 4, "torch.uint8"], dim=1).flatten(0, 1)[:5]
+    assert pixels.equal(quantise(images[:5]))
+
+
+class Flat(Extractor):
+    name, resizer, channels, num_classes = "flat", "none", "as they are", 2
+
+    def forward(self, images):
+        assert images.dtype == torch.uint8
+        flat = images.flatten(1).float()
+        return Extracted(flat, flat[:, :2])
+
+
 def test_attributes_are_given_as_they_are():
     seen, _ = drawing().observe(Model(condition_size=2), "test", 4, Ranks())
     assert seen.features.equal(noise() + 10 * ATTRIBUTES[torch.arange(7) % 3])
@@ -72,18 +105,8 @@ def test_what_is_not_finite_is_told_with_its_iteration():
 
 
 def test_images_become_bytes_before_anything_looks_at_them():
-    from ganlab.metrics.extractors.base import Extracted, Extractor
-
-    class First(Extractor):
-        name, resizer, channels, num_classes = "first", "none", "as they are", 2
-
-        def forward(self, images):
-            assert images.dtype == torch.uint8
-            flat = images.flatten(1).float()
-            return Extracted(flat, flat[:, :2])
-
     images = torch.rand(7, 1, 4, 4) * 3 - 1.5
     model = Model(latents=lambda count, generator: torch.arange(count), decode=lambda rows, condition: images[rows])
-    seen, _ = drawing(First()).observe(model, "test", 4, Ranks())
+    seen, _ = drawing(Flat()).observe(model, "test", 4, Ranks())
     assert seen.samples.equal(quantise(images))
     assert seen.features.equal(quantise(images).flatten(1).float()) and seen.logits.equal(seen.features[:, :2])

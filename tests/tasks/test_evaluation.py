@@ -95,7 +95,7 @@ def test_points_are_scored_too(ganlab, tmp_path, evaluated):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["metrics=w1"], "metrics.scores=w1: it needs points"),
+        (["metrics=w1"], "metrics=w1: it needs points"),
         (["metrics=fd", "extractor=random_conv", "root=elsewhere"], "root=elsewhere: data=digits is built in"),
         (["device=cuda"], "device=cuda: this machine shows no CUDA device"),
         (["metrics=fid", "weights=none.pth"], "none.pth"),

@@ -128,6 +128,7 @@ def test_other_sizes_and_channels_are_refused_in_a_line(evaluated, tmp_path):
         code, out, err, told = evaluated(f"images={words[0]}", f"reference={words[1]}")
         assert (code, out, told) == (2, "", None)
         assert err.startswith(line) and len(err.strip().splitlines()) == 1
+    assert evaluated("images=a", "reference=c", "size=8")[2].startswith("images=a are gray and reference=c in colour")
     code, _, err, told = evaluated("images=a", "reference=b", "size=8", "metrics=fd")
     assert code == 0, err
     assert told["scores"]["metric/fd_random_conv"]["protocol"]["scaled"] == "centred square, Pillow bicubic to 8"
@@ -145,8 +146,9 @@ def test_an_unreadable_image_stops_or_is_left_out_as_asked(evaluated, tmp_path):
     assert "set on_corrupt=skip" in err and len(err.strip().splitlines()) == 1
     code, out, err, told = evaluated(*words, "on_corrupt=skip")
     assert code == 0
-    assert "warning: a: 1 of 5 images cannot be read: broken.png" in err and "0003.png" in err
-    assert told["scores"]["metric/fd_random_conv"]["protocol"]["count"] == 3
+    assert "warning: a: 2 of 5 images cannot be read:" in err and "0003.png" in err and "broken.png" in err
+    protocol = told["scores"]["metric/fd_random_conv"]["protocol"]
+    assert (protocol["count"], protocol["left_out"]) == (3, 2)
 
 
 def test_scores_that_folders_do_not_offer_are_refused(evaluated, tmp_path):
@@ -154,7 +156,7 @@ def test_scores_that_folders_do_not_offer_are_refused(evaluated, tmp_path):
     for name, reason in [
         ("w1", "metrics=w1: it cannot be computed of two folders of images"),
         ("label_agreement", "metrics=label_agreement: it cannot be computed"),
-        ("fd_digits", "metrics=fd_digits: that is fd by the extractor digits"),
+        ("fd_nothing", "metrics=fd_nothing: that is fd by the extractor nothing"),
     ]:
         code, out, err, _ = evaluated("images=a", "reference=a", f"metrics={name}")
         assert (code, out) == (2, "") and err.startswith(reason), err

@@ -37,7 +37,7 @@ def test_a_reference_is_of_the_bytes_that_the_data_hold(digits, real):
     assert reference.observation.samples.equal(digits.test.images[:50])
     assert reference.observation.labels.equal(digits.test.conditions[:50])
     assert len(reference) == 50 and samples.reference("test") is reference
-    assert len(samples.reference("train", 20)) == 20 and samples.fewest() == 50
+    assert len(samples.reference("train", 20)) == 20 and samples.size("train") == 50
     assert real(digits, RandomConv()).reference("train", 10, labelled=False).observation.labels is None
 
 

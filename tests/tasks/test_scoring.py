@@ -1,14 +1,16 @@
 """Scores of models whose quality is known beforehand, and the protocol that comes with each."""
 
 import json
+import random
 
+import numpy
 import pytest
 import torch
 
 from ganlab.data.digits import DigitsData
 from ganlab.data.points import RingData
 from ganlab.data.stacked_digits import StackedDigitsData
-from ganlab.errors import TrainingError
+from ganlab.errors import ConfigError, TrainingError
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.ranks import Ranks
 from ganlab.tasks.scoring import Scorer, values_of
@@ -201,7 +203,7 @@ def test_points_have_distances_and_modes(scorer, tmp_path):
     assert not list(tmp_path.iterdir()), "points are not cached"
 
 
-def test_stacked_digits_are_counted_by_their_channels(scorer):
+def test_stacked_digits_are_counted_by_their_channels(scorer, monkeypatch):
     data = StackedDigitsData(
         name="stacked_digits", batch_size=8, channels=3, image_size=16, sample_shape=[3, 16, 16], test_count=600
     )
@@ -213,8 +215,52 @@ def test_stacked_digits_are_counted_by_their_channels(scorer):
     expected = 1000 * (1 - (1 - 1 / 1000) ** 500)
     assert scores["metric/modes"]["value"] == pytest.approx(expected, abs=25)
     assert scores["metric/modes"]["real"] == pytest.approx(expected, abs=25)
+    kept = scores["metric/modes"]["real"]
+    monkeypatch.setattr("ganlab.metrics.observation.PIXELS_KEPT", 50)
+    monkeypatch.setattr("ganlab.metrics.references.PIXELS_KEPT", 50)
+    few = scorer(model, data, count=500, batch_size=500, scores=["modes"])(model)
+    assert few["metric/modes"]["real"] == kept, "all are counted, whatever pixels are kept"
     model.spoil = lambda images: images[:, :1].expand(-1, 3, -1, -1)
     assert scorer(model, data, count=500, batch_size=500)(model)["metric/modes"]["value"] <= 60
+
+
+def test_two_samples_of_two_classes_are_scored_without_pairs_of_a_class(digits, scorer):
+    model = Model(digits, condition_size=10)
+    scores = scorer(model, count=2)(model)
+    assert scores["metric/ms_ssim"]["protocol"]["within_class"] is False
+    assert "metric/recall" not in scores
+
+
+def test_a_small_other_split_leaves_the_real_value_out_and_nothing_else(scorer):
+    data = DigitsData(
+        name="digits", batch_size=8, channels=1, image_size=8, sample_shape=[1, 8, 8], num_classes=10,
+        condition_size=10, test_fraction=0.0,
+    )  # fmt: skip
+    data.setup()
+    model = Model(data)
+    score = scorer(model, data, reference="train", scores=["fd", "auth_pct"], count=50)(model)
+    assert score["metric/fd_digits"]["real"] is None and score["metric/auth_pct"]["value"] == 0.0
+    against_test = scorer(model, data)
+    assert against_test.kinds == [] and "0 samples of test are too few" in against_test.why_nothing
+    with pytest.raises(ConfigError, match="needs at least 2 samples of each side, and there are 0"):
+        scorer(model, data, scores=["fd"]).verify()
+
+
+def test_scoring_a_real_model_moves_nothing_of_it_and_nothing_global(digits, scorer, make_gan):
+    model = make_gan(shape=[1, 16, 16], networks="dcgan", condition_size=10, ema_decay=0.9)
+    model.train()
+    score = scorer(model, count=40)
+    numpy.random.seed(3)
+    random.seed(3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    states = torch.get_rng_state(), numpy.random.get_state()[1].copy(), random.getstate()
+    score.prepare()
+    score(model)
+    assert torch.get_rng_state().equal(states[0]) and random.getstate() == states[2]
+    assert (numpy.random.get_state()[1] == states[1]).all()
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+    assert modes == {name: module.training for name, module in model.named_modules()}
 
 
 @pytest.mark.slow

@@ -8,24 +8,27 @@ import torch
 from ganlab.errors import ConfigError, DataError
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.extractors.random_conv import RandomConv
-from ganlab.tasks.suiting import build_extractor, choose_monitor, choose_scores
+from ganlab.tasks.suiting import build_extractor, choose_monitor, choose_scores, make_extractor, probe
 
 FEATURES = ["fd", "kd", "precision", "recall", "density", "coverage"]
 
 
 def part(length, infinite=False):
-    return type("Part", (), {"__len__": lambda self: length, "infinite": infinite})()
+    labels = torch.arange(length) % 2
+    return type("Part", (), {"__len__": lambda self: length, "infinite": infinite, "conditions": labels})()
 
 
-def data(extractor="random_conv", length=100, infinite=False, classes=0, mixture=None, channels=False):
+def data(
+    extractor="random_conv", length=100, infinite=False, classes=0, mixture=None, channels=False, shape=(1, 16, 16)
+):
     return SimpleNamespace(
         name="data", extractor=extractor, train=part(length, infinite), num_classes=classes, mixture=mixture,
-        digit_channels=channels,
+        digit_channels=channels, sample_shape=shape,
     )  # fmt: skip
 
 
 def model(condition_size=0, generates=True):
-    return SimpleNamespace(name="model", condition_size=condition_size, generates=generates)
+    return SimpleNamespace(name="model", condition_size=condition_size, generates=generates, reconstructs=not generates)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,79 @@ def test_the_data_choose_an_extractor_unless_one_is_named(tmp_path):
     inception = {"_target_": "ganlab.metrics.extractors.inception.Inception", "weights": str(tmp_path / "w.pth")}
     with pytest.raises(DataError, match=r"w\.pth"):
         build_extractor(inception, data())
+
+
+@pytest.mark.parametrize(
+    ("length", "shape", "offered"),
+    [(5_000, (1, 16, 16), True), (5_001, (1, 16, 16), False), (700, (3, 64, 64), True), (2_000, (3, 64, 64), False)],
+)
+def test_a_kernel_classifier_is_fitted_only_where_it_takes_seconds(length, shape, offered):
+    kinds = choose_scores("auto", model(2), data("digits", length, classes=2, shape=shape), Digits(), samples=100)
+    assert ("label_agreement" in kinds) == offered
+
+
+def test_a_model_that_neither_generates_nor_reconstructs_has_no_scores():
+    neither = model(generates=False)
+    neither.reconstructs = False
+    assert choose_scores("auto", neither, data(), RandomConv(), samples=100) == []
+
+
+NETWORK = """
+import torch
+
+
+class Power(torch.nn.Module):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, images):
+        return (images.flatten(1).float() / 255) ** self.power
+
+
+class Fails(torch.nn.Module):
+    def forward(self, images):
+        return torch.nn.functional.conv2d(images.float(), torch.ones(1, 3, 3, 3))
+
+
+class NotFinite(torch.nn.Module):
+    def forward(self, images):
+        return images.flatten(1).float() / 0
+"""
+
+
+@pytest.fixture
+def networks(tmp_path, monkeypatch):
+    """Writes a user's module under a name of the test's own."""
+
+    def write(source, name):
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return name
+
+    return write
+
+
+def test_an_extractor_is_described_by_its_arguments_and_its_source(networks):
+    first = networks(NETWORK, "users_first")
+    second = networks(NETWORK.replace("/ 255", "/ 256"), "users_second")
+    told = [
+        make_extractor({"_target_": f"{name}.Power", "power": power}).description()["configuration"]
+        for name, power in [(first, 1.0), (first, 1.0), (first, 3.0), (second, 1.0)]
+    ]
+    assert told[0] == told[1]
+    assert told[2]["arguments"] != told[0]["arguments"] and told[2]["source_sha256"] == told[0]["source_sha256"]
+    assert told[3]["source_sha256"] != told[0]["source_sha256"]
+    assert "configuration" not in Digits().description()
+
+
+def test_an_extractor_that_does_not_fit_the_images_is_told_before_training(networks):
+    name = networks(NETWORK, "users_third")
+    probe(make_extractor({"_target_": f"{name}.Power", "power": 2.0}), [1, 8, 8])
+    with pytest.raises(ConfigError, match=r"metrics\.extractor: Fails fails on images of 1×8×8: ") as told:
+        probe(make_extractor({"_target_": f"{name}.Fails"}), [1, 8, 8])
+    assert "\n" not in str(told.value)
+    with pytest.raises(ConfigError, match="NotFinite makes features that are not finite numbers"):
+        probe(make_extractor({"_target_": f"{name}.NotFinite"}), [1, 8, 8])
+    with pytest.raises(ConfigError, match="random_conv fails on images of 1×2×2: random_conv needs images of at least"):
+        probe(RandomConv(), [1, 2, 2])

@@ -26,6 +26,11 @@ class Scoring(Protocol):
     @property
     def better(self) -> str: ...
 
+    @property
+    def protocol_digest(self) -> str:
+        """Of all that makes scores comparable: two numbers of different digests are not."""
+        ...
+
     def prepare(self, device: Any) -> None: ...
 
     def __call__(self, model: Any, ranks: Ranks, /) -> Scores: ...
@@ -53,6 +58,7 @@ class Evaluate(Callback):
         self.every = every
         self.max_iterations = max_iterations
         self.latest: Scores = {}
+        self.latest_at: int | None = None
         self.best: float | None = None
 
     @property
@@ -72,6 +78,7 @@ class Evaluate(Callback):
     def evaluate(self, trainer: Trainer, pl_module: Any) -> None:
         """Score now, on all ranks together; log, and keep the checkpoint if it is the best so far."""
         self.latest = self.scorer(pl_module, ranks_of(trainer))
+        self.latest_at = pl_module.iteration
         monitored, better = self.scorer.monitored, self.scorer.better
         values = {tag: float(score["value"]) for tag, score in self.latest.items()}
         if values:
@@ -84,6 +91,7 @@ class Evaluate(Callback):
             self.checkpoints.keep_best(trainer, pl_module)
             if trainer.is_global_zero:
                 told = {"iteration": pl_module.iteration, "score": monitored, "value": value, "better": better}
+                told["protocol"] = self.scorer.protocol_digest
                 write_atomically(self.record, lambda file: file.write(json.dumps(told).encode()))
 
     def _improves(self, value: float) -> bool:
@@ -95,7 +103,8 @@ class Evaluate(Callback):
         """What an earlier part of this run reached by the same score; a run that was set back begins anew."""
         try:
             told = json.loads(self.record.read_bytes())
-            known = told["score"] == self.scorer.monitored and int(told["iteration"]) <= iteration
+            known = told["score"] == self.scorer.monitored and told["protocol"] == self.scorer.protocol_digest
+            known = known and int(told["iteration"]) <= iteration
             return float(told["value"]) if known else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

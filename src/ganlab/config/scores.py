@@ -76,11 +76,22 @@ def generic(name: str) -> str:
     """fid, fd_digits and fd are all fd; raises `UnknownScore`."""
     name = name.removeprefix("metric/")
     for kind, by_inception in BY_INCEPTION.items():
-        if name == by_inception or name.startswith(f"{kind}_"):
+        if name == by_inception or (name.startswith(f"{kind}_") and name != f"{kind}_"):
             return kind
     if name not in SCORES:
         raise UnknownScore(name)
     return name
+
+
+def extractor_of(name: str) -> str | None:
+    """The shipped extractor that a score's name belongs to, if it is one's: inception for fid, digits for fd_digits."""
+    name = name.removeprefix("metric/")
+    for kind, by_inception in BY_INCEPTION.items():
+        if name == by_inception:
+            return INCEPTION
+        if name.startswith(f"{kind}_") and name.removeprefix(f"{kind}_") in EXTRACTORS:
+            return name.removeprefix(f"{kind}_")
+    return None
 
 
 def generic_names(names: Iterable[str], extractor: str | None) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganlab.data.decode import Preprocessing, UnreadableImage, decode, decode_as_it_is, in_threads, shape_of
 from ganlab.data.folder import image_files
+from ganlab.data.hashing import stable_share
 from ganlab.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -70,7 +71,10 @@ def list_images(folder: Path, key: str, *, same_size: bool) -> PlainImages:
 
     Raises `DataError` for no folder, no images, or with `same_size` images of several sizes; `key` names the folder.
     """
-    names = image_files(folder)
+    if (folder / "samples.npz").is_file() and (folder / "images").is_dir():
+        folder = folder / "images"  # what ganlab.sample has written: its grid beside it is no sample
+    # By a hash of the file's own name: the first ones are of every class, in sub-folders or not.
+    names = sorted(image_files(folder), key=lambda name: (stable_share(name.rpartition("/")[2]), name))
     if not names:
         state = "holds no images" if folder.is_dir() else "there is no such folder"
         raise DataError(f"{key}={folder}: {state}; give a folder with images")

@@ -123,9 +123,13 @@ def _class_kl(scene: Scene) -> dict[str, Score]:
 
 def _similarity(scene: Scene) -> dict[str, Score]:
     metric = PairSimilarity(**ALONE)
-    value = _computed(metric, scene.generated.samples, _of_samples(scene.generated))
-    protocol = {"pairs": metric.pairs, "scales": metric.scales, "kernel_size": metric.kernel_size}
-    return {"ms_ssim": Score(float(value), {}, {**protocol, "images": len(scene.generated.samples)})}
+    labels = _of_samples(scene.generated)
+    if labels is not None and labels.bincount().max() < 2:
+        labels = None  # no two of one class: pairs are of any
+    value = _computed(metric, scene.generated.samples, labels)
+    protocol = {key: getattr(metric, key) for key in ("pairs", "scales", "kernel_size")}
+    protocol |= {"within_class": labels is not None, "images": len(scene.generated.samples)}
+    return {"ms_ssim": Score(float(value), {}, protocol)}
 
 
 def _transport(order: int) -> Callable[[Scene], dict[str, Score]]:

@@ -23,7 +23,7 @@ class LabelAgreement(Metric):
 
     def __init__(self, real: Tensor, labels: Tensor, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.classifier = SVC().fit(_flat(real), labels.cpu().numpy())
+        self.classifier = SVC(random_state=0).fit(_flat(real), labels.cpu().numpy())
         self.add_state("agreed", default=torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("seen", default=torch.tensor(0), dist_reduce_fx="sum")
 

@@ -51,7 +51,7 @@ def observe(
         points = samples.float().flatten(1)
         return Observation(points, points, labels=labels)
     extracted = extract(extractor, samples, batch_size, device or torch.device("cpu"))
-    return Observation(extracted.features, samples[:PIXELS_KEPT], extracted.logits, labels)
+    return Observation(extracted.features, samples[:PIXELS_KEPT].clone(), extracted.logits, labels)
 
 
 def quantise(samples: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def reference_of(
         if path is not None:
             _write(path, key, arrays)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    observation = Observation(tensors["features"], samples[:PIXELS_KEPT], tensors.get("logits"), labels)
+    observation = Observation(tensors["features"], samples[:PIXELS_KEPT].clone(), tensors.get("logits"), labels)
     statistics = GaussianStatistics(tensors["mean"], tensors["covariance"], tensors["factor"], len(samples))
     return Reference(observation, fingerprint, statistics)
 
@@ -124,8 +124,9 @@ def _read(path: Path, key: str) -> dict[str, np.ndarray] | None:
             raise ValueError("it is not complete")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        log.warning("the cache file %s is damaged (%s): it is computed anew", path, str(error).splitlines()[0])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        log.warning("the cache file %s is damaged (%s): it is computed anew", path, reason)
         return None
     return arrays
 

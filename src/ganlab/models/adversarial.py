@@ -6,8 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ganlab.config.types import Component, Decay, PositiveInt
+from ganlab.config.types import Component, Decay, NonNegativeFloat, PositiveInt
 from ganlab.models.base import GenerativeModel, Measurements, averaged, build_network
+from ganlab.objectives.penalties import centred_penalty, gradient_norms, mixtures, zero_centred_penalty
 
 
 class AdversarialModel(GenerativeModel):
@@ -20,10 +21,15 @@ class AdversarialModel(GenerativeModel):
     One iteration consumes k·a batches of real data (a: accumulation). The last batch of generated
     samples serves both players: detached for the discriminator, with its graph for the generator.
     The losses that a step returns are those of its last batch.
+
+    Penalties on the discriminator's gradient go with every family: `gradient_penalty` times
+    E[(‖∇D‖ - gradient_centre)²] between real and generated samples, `r1` and `r2` times E[‖∇D‖²] / 2 at them.
     """
 
     generates = True
     trained_networks = ("generator", "discriminator")
+    threshold: float | None = 0.0
+    """Score above which the discriminator calls a sample real; None for a critic, whose scores have no zero."""
 
     def __init__(
         self,
@@ -32,10 +38,16 @@ class AdversarialModel(GenerativeModel):
         discriminator: Component,
         discriminator_updates: PositiveInt = 1,
         ema_decay: Decay = 0.0,
+        gradient_penalty: NonNegativeFloat = 0.0,
+        gradient_centre: Literal[0, 1] = 1,
+        r1: NonNegativeFloat = 0.0,
+        r2: NonNegativeFloat = 0.0,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.discriminator_updates = discriminator_updates
+        self.gradient_penalty, self.gradient_centre = gradient_penalty, gradient_centre
+        self.r1, self.r2 = r1, r2
         self.generator = build_network(generator, self.latent_dim, self.condition_size)
         self.discriminator = build_network(discriminator, self.condition_size)
         self.generator_ema = averaged(self.generator, ema_decay)
@@ -108,6 +120,10 @@ class AdversarialModel(GenerativeModel):
         fake_scores = self.discriminator(fakes, condition)
         on_real, on_fake = self.discriminator_terms(real_scores, fake_scores)
         penalties = self.discriminator_penalties(real, fakes, condition)
+        observed: Measurements = {}
+        if self.penalises_gradients:
+            on_gradients, observed = self._gradient_penalties(real, fakes, condition)
+            penalties = penalties | on_gradients
         loss = sum(penalties.values(), on_real + on_fake)
         self.descend(loss)
         measured = {"loss/discriminator": loss.detach()}
@@ -116,6 +132,7 @@ class AdversarialModel(GenerativeModel):
                 "loss/discriminator_real": on_real.detach(),
                 "loss/discriminator_fake": on_fake.detach(),
                 **{tag: penalty.detach() for tag, penalty in penalties.items()},
+                **observed,
                 **self.judge(real_scores.detach(), fake_scores.detach()),
             }
         return measured
@@ -127,12 +144,54 @@ class AdversarialModel(GenerativeModel):
 
     def judge(self, real_scores: Tensor, fake_scores: Tensor) -> Measurements:
         """Mean raw scores, and the share that the discriminator calls right (1/2 each at equilibrium)."""
-        return {
-            "score/real": real_scores.mean(),
-            "score/fake": fake_scores.mean(),
-            "accuracy/discriminator_real": (real_scores > 0).float().mean(),
-            "accuracy/discriminator_fake": (fake_scores <= 0).float().mean(),
+        scores = {"score/real": real_scores.mean(), "score/fake": fake_scores.mean()}
+        if self.threshold is None:
+            return scores
+        return scores | {
+            "accuracy/discriminator_real": (real_scores > self.threshold).float().mean(),
+            "accuracy/discriminator_fake": (fake_scores <= self.threshold).float().mean(),
         }
+
+    # -- penalties on the discriminator's gradient ------------------------------------------------------------
+
+    @property
+    def penalises_gradients(self) -> bool:
+        return max(self.gradient_penalty, self.r1, self.r2) > 0
+
+    def _gradient_penalties(
+        self, real: Tensor, fakes: Tensor, condition: Tensor | None
+    ) -> tuple[Measurements, Measurements]:
+        """The weighted penalties, and what they tell besides. In full precision: they are squares of small numbers."""
+        penalties: Measurements = {}
+        observed: Measurements = {}
+
+        def score(samples: Tensor) -> Tensor:
+            return self.discriminator(samples, condition)
+
+        with torch.autocast(self.device.type, enabled=False):
+            real, fakes = real.to(self.dtype), fakes.to(self.dtype)
+            if self.gradient_penalty > 0:
+                norms = gradient_norms(score, mixtures(real, fakes, self._draw_shares(len(real))))
+                penalties["penalty/gradient"] = self.gradient_penalty * centred_penalty(norms, self.gradient_centre)
+                observed["grad_norm/critic_mean"] = norms.detach().mean()
+            if self.r1 > 0:
+                penalties["penalty/r1"] = self.r1 * zero_centred_penalty(score, real)
+            if self.r2 > 0:
+                penalties["penalty/r2"] = self.r2 * zero_centred_penalty(score, fakes)
+        return penalties, observed
+
+    def _draw_shares(self, count: int) -> Tensor:
+        """This rank's part of the global batch's mixing shares: [count], uniform on [0, 1]."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        shares = torch.rand(count * world, generator=self._noise, device=self.device, dtype=torch.float32)
+        return shares[self.global_rank * count : (self.global_rank + 1) * count].to(self.dtype)
+
+    def compile_networks(self) -> None:
+        """As in the base; but compiled code has no second derivatives, and penalties on gradients need them."""
+        if self.penalises_gradients:
+            self.generator.compile()
+        else:
+            super().compile_networks()
 
     # -- sampling ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The networks that fit the data: fully connected for points, DCGAN's for images."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -19,9 +19,14 @@ def generator(
 
 
 def discriminator(
-    condition_size: int, *, sample_shape: DoublingImageShapeOrPoints, width: PositiveInt | None = None
+    condition_size: int,
+    *,
+    sample_shape: DoublingImageShapeOrPoints,
+    width: PositiveInt | None = None,
+    norm: Literal["batch", "none"] | None = None,
 ) -> nn.Module:
-    """An `MLPDiscriminator` or a `DCGANDiscriminator`; `width` None is the network's own default."""
+    """An `MLPDiscriminator` or a `DCGANDiscriminator`; `width` or `norm` None is the network's own default."""
     network = DCGANDiscriminator if len(sample_shape) == 3 else MLPDiscriminator
     options: dict[str, Any] = {} if width is None else {"width": width}
+    options |= {} if norm is None else {"norm": norm}
     return network(condition_size, sample_shape=sample_shape, **options)

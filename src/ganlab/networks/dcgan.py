@@ -8,6 +8,7 @@ tanh at its output, LeakyReLU 0.2 in the discriminator; weights from N(0, 0.02²
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,9 +72,17 @@ class DCGANDiscriminator(nn.Module):
     """Images [n, channels, size, size] (with conditions as constant planes) to raw scores [n].
 
     `width` is the number of feature maps after the first layer; it doubles at each coarser level.
+    `norm` "none" leaves out the paper's batch norm, as critics with a gradient penalty need it.
     """
 
-    def __init__(self, condition_size: int, *, sample_shape: DoublingImageShape, width: PositiveInt = 64) -> None:
+    def __init__(
+        self,
+        condition_size: int,
+        *,
+        sample_shape: DoublingImageShape,
+        width: PositiveInt = 64,
+        norm: Literal["batch", "none"] = "batch",
+    ) -> None:
         super().__init__()
         channels, size, _ = sample_shape
         maps = width
@@ -82,11 +91,10 @@ class DCGANDiscriminator(nn.Module):
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for _ in range(_doublings(size) - 1):
-            layers += [
-                nn.Conv2d(maps, maps * 2, kernel_size=4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(maps * 2),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+            layers.append(nn.Conv2d(maps, maps * 2, kernel_size=4, stride=2, padding=1, bias=norm == "none"))
+            if norm == "batch":
+                layers.append(nn.BatchNorm2d(maps * 2))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
             maps *= 2
         self.layers = nn.Sequential(*layers)
         self.score = nn.Linear(maps * COARSEST**2, 1)

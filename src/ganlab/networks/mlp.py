@@ -1,6 +1,7 @@
 """Fully connected generator and discriminator, for points and for (flattened) images."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,10 +59,11 @@ class MLPDiscriminator(nn.Module):
         sample_shape: SampleShape,
         width: PositiveInt = 128,
         depth: PositiveInt = 3,
+        norm: Literal["batch", "none"] = "none",
     ) -> None:
         super().__init__()
         inputs = math.prod(sample_shape) + condition_size
-        hidden = _hidden_layers(inputs, width, depth, nn.LeakyReLU(0.2), batch_norm=False)
+        hidden = _hidden_layers(inputs, width, depth, nn.LeakyReLU(0.2), batch_norm=norm == "batch")
         self.layers = nn.Sequential(*hidden, nn.Linear(width, 1))
 
     def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Tensor:

@@ -1,11 +1,11 @@
-"""The two players' losses of Goodfellow et al. 2014, on raw scores (logits).
+"""The two players' losses of Goodfellow et al. 2014, and the hinge loss, on raw scores (logits).
 
 With s the sigmoid and D the raw score, log s(D) = -softplus(-D) and log(1 - s(D)) = -softplus(D):
 written so, nothing overflows. All results are in nats, means over the batch.
 """
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 
 def discriminator_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,3 +25,13 @@ def minimax_generator_loss(fake_scores: Tensor) -> Tensor:
 def non_saturating_generator_loss(fake_scores: Tensor) -> Tensor:
     """-E_g[log s(D)] (section 3); same fixed point, strong gradient where D rejects the samples. At least 0."""
     return softplus(-fake_scores).mean()
+
+
+def hinge_discriminator_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """E_r[max(0, 1 - D)] and E_g[max(0, 1 + D)], scalars (Lim & Ye 2017); nothing is gained beyond the margins ±1."""
+    return relu(1 - real_scores).mean(), relu(1 + fake_scores).mean()
+
+
+def hinge_generator_loss(fake_scores: Tensor) -> Tensor:
+    """-E_g[D], a scalar of any sign (Lim & Ye 2017)."""
+    return -fake_scores.mean()

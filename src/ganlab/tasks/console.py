@@ -22,11 +22,13 @@ TOLD = ("label_agreement", "precision", "recall", "high_quality", "modes")
 """Scores that are told at the end of a run, after the monitored one; all are in results.json."""
 
 
-def say_finished(folder: Path, scores: Mapping[str, Mapping[str, Any]], monitored: str | None = None) -> None:
-    """Where the run lies, what it scored, what to type next."""
+def say_finished(
+    folder: Path, scores: Mapping[str, Mapping[str, Any]], monitored: str | None = None, why_nothing: str | None = None
+) -> None:
+    """Where the run lies, what it scored (or why nothing), what to type next."""
     shown = relative(folder)
     say(f"run:    {shown}")
-    say(f"scored: {_told(scores, monitored) or 'nothing; losses are in metrics.csv'}")
+    say(f"scored: {_told(scores, monitored) or why_nothing or 'nothing'}")
     say(f"next:   {python()} -m ganlab.evaluate run={shown}  |  {python()} -m ganlab.sample run={shown}")
     say(f"        {python()} -m tensorboard.main --logdir {shown}")
 

@@ -44,22 +44,32 @@ class Drawing:
         source, conditions = self._source(model, split, seed)
         count = len(source)
         seen: dict[str, list[Tensor]] = {"features": [], "logits": [], "pixels": [], "channels": []}
+        finite, wanted = True, len(ranks.rows(min(PIXELS_KEPT, count)))
         for rows in ranks.rows(count).split(self.options["batch_size"]):
             samples = self._samples(model, source, conditions, rows)
+            finite = finite and bool(torch.isfinite(samples).all())
             if self.extractor is None:
                 seen["features"].append(samples.float().flatten(1).cpu())
                 continue
             images = quantise(samples)
             extracted = extract(self.extractor, images, len(images), model.device)
             seen["features"].append(extracted.features)
-            seen["pixels"].append(images.cpu()[rows < PIXELS_KEPT])
+            seen["pixels"].append(images[:wanted].cpu())
+            wanted -= len(seen["pixels"][-1])
             if extracted.logits is not None:
                 seen["logits"].append(extracted.logits)
             if self.channel_reader is not None:
                 seen["channels"].append(self.channel_reader.to(model.device).channel_logits(images).cpu())
 
+        # All ranks judge together: one that raised alone would leave the others waiting.
+        if not ranks.gather(torch.tensor([finite]), ranks.size).all():
+            raise TrainingError(f"samples of iteration {model.iteration} are not finite numbers: nothing to score")
+
         def together(name: str, most: int = count) -> Tensor | None:
-            return ranks.gather(torch.cat(seen[name]), min(most, count)) if seen[name] else None
+            if not seen[name]:
+                return None
+            kept = min(most, count)
+            return ranks.gather(torch.cat(seen[name])[: len(ranks.rows(kept))], kept)
 
         features = together("features")
         assert features is not None
@@ -81,7 +91,4 @@ class Drawing:
     def _samples(self, model: GenerativeModel, source: Tensor, conditions: Tensor | None, rows: Tensor) -> Tensor:
         condition = None if conditions is None else conditions[rows].to(model.device)
         own = source[rows.to(source.device)].to(model.device)
-        samples = model.decode(own, condition) if model.generates else model.reconstruct(own, condition)
-        if not torch.isfinite(samples).all():
-            raise TrainingError(f"samples of iteration {model.iteration} are not finite numbers: nothing to score")
-        return samples
+        return model.decode(own, condition) if model.generates else model.reconstruct(own, condition)

@@ -7,9 +7,9 @@ from pydantic import Field
 from ganlab.config.check import extractor_problems
 from ganlab.config.nearest import nearest
 from ganlab.config.schema import Strict
-from ganlab.config.scores import AUTO, BY_INCEPTION, EXTRACTORS, INCEPTION, UnknownScore, generic, known_names
+from ganlab.config.scores import AUTO, EXTRACTORS, UnknownScore, extractor_of, generic, known_names
 from ganlab.config.types import PositiveInt
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, DataError
 from ganlab.tasks import command
 
 USAGE = """
@@ -38,7 +38,7 @@ of both:
   metrics          auto, a name, or a list: {names}
   extractor        digits | random_conv | inception | the dotted name of a class, or with options
                    '{_target_: my.Net, width: 8}' (by the data; random_conv)
-  weights          the file of Inception's weights
+  weights, sha256  the file of Inception's weights; how its hash begins, if it is one of your own
   count            samples to generate (1000); images at most (all)
   reference_count  real samples at most (10000; all)
   batch            samples at a time (256)
@@ -56,6 +56,7 @@ class EvaluateOptions(Strict):
     metrics: str | list[str] = AUTO
     extractor: str | dict[str, Any] | None = None
     weights: str | None = None
+    sha256: str | None = None
     count: Annotated[int, Field(ge=2)] | None = None
     reference_count: Annotated[int, Field(ge=2)] | None = None
     seeds: PositiveInt | None = None
@@ -69,17 +70,20 @@ class EvaluateOptions(Strict):
     @property
     def scores(self) -> str | list[str]:
         """`auto`, or a list of names."""
-        return [self.metrics] if isinstance(self.metrics, str) and self.metrics != AUTO else self.metrics
+        if isinstance(self.metrics, str) and self.metrics != AUTO:
+            return [name.strip() for name in self.metrics.split(",")]
+        return self.metrics
 
     def extractor_node(self) -> dict[str, Any] | None:
         """The extractor that was asked for, in words or by the name of a score; None: the data decides."""
         named = self.extractor
-        if named is None and isinstance(self.scores, list) and set(self.scores) & set(BY_INCEPTION.values()):
-            named = INCEPTION
+        if named is None and isinstance(self.scores, list):
+            named = next(filter(None, map(extractor_of, self.scores)), None)
         if named is None:
             return None
         node = dict(named) if isinstance(named, dict) else {"_target_": EXTRACTORS.get(named, named)}
-        return node if self.weights is None else {**node, "weights": self.weights}
+        own = {"weights": self.weights, "sha256": self.sha256}
+        return {**node, **{key: value for key, value in own.items() if value is not None}}
 
 
 OF_RUNS = ("checkpoint", "seeds", "root")
@@ -89,14 +93,28 @@ OF_IMAGES = ("size", "on_corrupt", "out")
 def evaluate(options: EvaluateOptions) -> None:
     """Check what can be checked without torch, then score."""
     verify(options)
-    if options.run is not None:
-        from ganlab.tasks.evaluation import evaluate_run
+    try:
+        if options.run is not None:
+            from ganlab.tasks.evaluation import evaluate_run
 
-        evaluate_run(options)
-    else:
-        from ganlab.tasks.image_evaluation import evaluate_images
+            evaluate_run(options)
+        else:
+            from ganlab.tasks.image_evaluation import evaluate_images
 
-        evaluate_images(options)
+            evaluate_images(options)
+    except (ConfigError, DataError) as error:
+        # These speak of a run's configuration; the keys of this command are shorter.
+        raise type(error)(_in_own_words(str(error))) from None
+
+
+def _in_own_words(message: str) -> str:
+    for key, own in (
+        ("metrics.extractor.", ""),
+        ("metrics/extractor", "extractor"),
+        ("metrics.extractor", "extractor"),
+    ):
+        message = message.replace(key, own)
+    return message.replace("metrics.scores", "metrics").replace("metrics.count", "count").replace("data.root", "root")
 
 
 def verify(options: EvaluateOptions) -> None:
@@ -121,7 +139,9 @@ def _given(options: EvaluateOptions, key: str) -> bool:
 
 
 def _of_scores(options: EvaluateOptions) -> list[str]:
-    problems = []
+    problems = (
+        ["metrics=[]: there is nothing to score; leave it out for all that suits"] if options.scores == [] else []
+    )
     for name in options.scores if isinstance(options.scores, list) else []:
         try:
             generic(name)

@@ -53,9 +53,8 @@ def evaluate_run(options: EvaluateOptions) -> None:
     metrics = _metrics(settings.get("metrics", {}), options)
     scorer = Scorer(metrics, data, model, build_extractor(metrics["extractor"], data))
     scorer.verify()
-    splits: Sequence[Split] = ("test", "train") if options.reference in (None, "both") else (options.reference,)  # type: ignore[assignment]
     seeds = list(range(options.seeds or SEEDS)) if model.generates else [0]
-    scores = {split: _over_seeds(scorer, model, split, seeds) for split in splits}
+    scores = {split: _over_seeds(scorer, model, split, seeds) for split in scorer.splits}
     told = {
         "date": now(),
         "checkpoint": file.name,
@@ -98,9 +97,13 @@ def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | Non
 def _metrics(of_run: Mapping[str, Any], options: EvaluateOptions) -> dict[str, Any]:
     """The run's own choices, and over them what was asked for now."""
     metrics = {**DEFAULTS, **{key: value for key, value in of_run.items() if key in DEFAULTS}}
-    asked = {"count": options.count, "reference_count": options.reference_count, "extractor": options.extractor_node()}
+    extractor = options.extractor_node()
+    if extractor is not None and extractor["_target_"] == metrics["extractor"]["_target_"]:
+        extractor = {**metrics["extractor"], **extractor}  # the run's own weights, unless others are named
+    asked = {"count": options.count, "reference_count": options.reference_count, "extractor": extractor}
     metrics |= {key: value for key, value in asked.items() if value is not None}
-    of_now = {"monitor": "auto", "scores": options.scores, "batch_size": options.batch, "cache_dir": cache_dir()}
+    of_now: dict[str, Any] = {"scores": options.scores, "reference": options.reference or "both", "monitor": "auto"}
+    of_now |= {"batch_size": options.batch, "cache_dir": cache_dir()}
     return {**metrics, **of_now}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganlab import __version__
 from ganlab.config.scores import SCORES, UnknownScore, generic_names, tag_name
 from ganlab.data.plain_images import PlainImages, list_images
-from ganlab.errors import ConfigError, DataError
+from ganlab.errors import ConfigError, DataError, OutputError
 from ganlab.metrics.computing import LEAST, Scene, compute_scores
 from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.observation import observe
@@ -20,7 +20,7 @@ from ganlab.tasks.evaluation import cache_dir, device_of
 from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.score_table import Column, extractor_note, score_table
-from ganlab.tasks.suiting import make_extractor
+from ganlab.tasks.suiting import make_extractor, probe
 
 DEFAULT_EXTRACTOR = {"_target_": "ganlab.metrics.extractors.random_conv.RandomConv"}
 RESULTS = "results.json"
@@ -31,21 +31,21 @@ OF_FOLDERS = ("features", "samples", "images", "training")
 def evaluate_images(options: EvaluateOptions) -> None:
     """Score `images` against `reference`, print the table and write results.json."""
     assert options.images is not None and options.reference is not None
-    if options.out:
-        read_results(Path(options.out) / RESULTS)  # before the work: it is where the scores will go
     extractor = make_extractor(options.extractor_node() or DEFAULT_EXTRACTOR)
     kinds = _kinds(options, extractor)
     same_size = options.size is None
     generated = list_images(Path(options.images).expanduser(), "images", same_size=same_size)
     real = list_images(Path(options.reference).expanduser(), "reference", same_size=same_size)
-    if same_size:
-        _refuse_different(generated, real)
-    for images in (generated, real):
-        _report_unreadable(images, options.on_corrupt)
+    _refuse_different(generated, real, same_size)
+    if options.on_corrupt == "refuse":
+        _report_unreadable(generated, real, refuse=True)
     channels: Literal[1, 3] = 3 if max(generated.shape[0], real.shape[0]) == 3 else 1
     device = device_of(options.device)
     samples = _read(generated, "images", channels, options, options.count)
     real_samples = _read(real, "reference", channels, options, options.reference_count)
+    _report_unreadable(generated, real, refuse=options.on_corrupt == "refuse")
+    probe(extractor, list(samples.shape[1:]))
+    out = _out(options)
     reference = reference_of(
         real_samples,
         None,
@@ -69,7 +69,6 @@ def evaluate_images(options: EvaluateOptions) -> None:
         for kind, score in compute_scores(kinds, scene).items()
     }
     _say(options, scores, protocol)
-    out = Path(options.out) if options.out else _fresh()
     console.say(f"written: {console.relative(add_evaluation(out / RESULTS, {'date': now(), 'scores': scores}))}")
 
 
@@ -102,10 +101,10 @@ def _of_enough(kinds: list[str], count: int, *, asked: bool) -> list[str]:
     return [kind for kind in kinds if kind not in lacking]
 
 
-def _refuse_different(generated: PlainImages, real: PlainImages) -> None:
+def _refuse_different(generated: PlainImages, real: PlainImages, same_size: bool) -> None:
     """Raise `DataError` if the images of the two folders are not of one size and one number of channels."""
     (channels, *size), (real_channels, *real_size) = generated.shape, real.shape
-    if size != real_size:
+    if same_size and size != real_size:
         raise DataError(
             f"images={generated.folder} are {size[0]}×{size[1]} and reference={real.folder} "
             f"{real_size[0]}×{real_size[1]}: scores would compare the sizes; "
@@ -119,20 +118,30 @@ def _refuse_different(generated: PlainImages, real: PlainImages) -> None:
         )
 
 
-def _report_unreadable(images: PlainImages, on_corrupt: str) -> None:
-    if not images.skipped:
-        return
-    if on_corrupt == "refuse":
-        raise DataError(f"{images.skipped_line()}; remove them, or set on_corrupt=skip to leave them out")
-    console.warn(f"{images.skipped_line()}; left out")
+def _report_unreadable(*folders: PlainImages, refuse: bool) -> None:
+    for images in folders:
+        if images.skipped and refuse:
+            raise DataError(f"{images.skipped_line()}; remove them, or set on_corrupt=skip to leave them out")
+        if images.skipped:
+            console.warn(f"{images.skipped_line()}; left out")
+
+
+def _out(options: EvaluateOptions) -> Path:
+    """Where the scores will go, made before the work; raises `OutputError`."""
+    if not options.out:
+        return _fresh()
+    folder = Path(options.out).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"out={folder}: cannot be made ({error.strerror or error}); choose another folder") from None
+    read_results(folder / RESULTS)
+    return folder
 
 
 def _read(images: PlainImages, key: str, channels: Literal[1, 3], options: EvaluateOptions, most: int | None) -> Tensor:
     images.names = images.names[:most]
-    known = len(images.skipped)
     samples = images.read(channels, options.size)
-    if len(images.skipped) > known:
-        _report_unreadable(images, options.on_corrupt)
     if len(samples) < 2:
         raise DataError(f"{key}={images.folder}: {len(samples)} readable images; scores need at least 2")
     return samples
@@ -150,6 +159,7 @@ def _protocol(
         "reference_sha256": reference.fingerprint,
         "reference_count": len(reference),
         "sample_shape": list(samples.shape[1:]),
+        "left_out": len(generated.skipped),
         "scaled": f"centred square, Pillow bicubic to {options.size}" if options.size else "as they are",
         "training": "the reference folder is taken for the training set",
         "version": __version__,

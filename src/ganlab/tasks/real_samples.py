@@ -34,10 +34,10 @@ class RealSamples:
         """The split as the data module has it."""
         return self.data.train if split == "train" else self.data.test
 
-    def fewest(self) -> int:
-        """Samples of the smaller split; of an endless one there are always enough."""
-        sizes = [len(self.data.test)] + ([] if self.data.train.infinite else [len(self.data.train)])
-        return min([*sizes, self.options["reference_count"]])
+    def size(self, split: Split) -> int:
+        """Samples of a split that are compared with; an endless one has as many as are asked for."""
+        source, most = self.source(split), int(self.options["reference_count"])
+        return most if source.infinite else min(most, len(source))
 
     def classes(self, conditions: Tensor | None) -> Tensor | None:
         """Conditions that are classes, int64 [n], and not too many; else None."""
@@ -64,7 +64,7 @@ class RealSamples:
         """
         most = self.options["reference_count"] if count is None else count
         if (split, most) not in self._references:
-            samples, labels = self._first(split, most)
+            samples, labels = self.first(split, most)
             self._references[split, most] = reference_of(
                 samples,
                 labels if labelled else None,
@@ -76,7 +76,7 @@ class RealSamples:
             )
         return self._references[split, most]
 
-    def _first(self, split: Split, most: int) -> tuple[Tensor, Tensor | None]:
+    def first(self, split: Split, most: int) -> tuple[Tensor, Tensor | None]:
         """The first samples of a split, images as bytes, and their classes."""
         source = self.source(split)
         if self.extractor is None or source.infinite:

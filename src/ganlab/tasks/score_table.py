@@ -64,4 +64,6 @@ def value_of(score: Mapping[str, Any]) -> str:
     places = len(value.partition(".")[2])
     if "e" in value:
         return f"{value} ± {number(score['sd'])}"
-    return f"{value} ± {score['sd']:.{places}f}" if places else f"{value} ± {number(score['sd'])}"
+    deviation = f"{score['sd']:.{places}f}" if places else number(score["sd"])
+    small = score["sd"] > 0 and not float(deviation.replace(",", ""))
+    return f"{value} ± {number(score['sd']) if small else deviation}"

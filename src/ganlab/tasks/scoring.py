@@ -1,5 +1,7 @@
 """Scores of a model: what is drawn, what it is compared with, and the protocol that goes with each number."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from ganlab import __version__
 from ganlab.config.scores import SCORES, tag_name
-from ganlab.metrics.computing import ALONE, Scene, Score, compute_scores
+from ganlab.metrics.computing import ALONE, LEAST, Scene, Score, compute_scores
 from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.label_agreement import LabelAgreement
@@ -19,7 +21,7 @@ from ganlab.metrics.references import Reference
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks.drawing import Drawing
 from ganlab.tasks.real_samples import RealSamples, Split
-from ganlab.tasks.suiting import choose_monitor, choose_scores
+from ganlab.tasks.suiting import choose_monitor, choose_scores, probe
 
 
 class Scorer:
@@ -41,8 +43,22 @@ class Scorer:
     @cached_property
     def kinds(self) -> list[str]:
         """The scores that are computed; raises `ConfigError` for one that was asked for and does not suit."""
-        fewest = min(self.options["count"], self.real.fewest())
+        fewest = min(self.options["count"], *map(self.real.size, self.splits))
         return choose_scores(self.options["scores"], self._model, self.data, self.extractor, fewest)
+
+    @property
+    def why_nothing(self) -> str | None:
+        """Why there is no score, where the reason is not plain."""
+        few = [f"{self.real.size(split)} samples of {split}" for split in self.splits if self.real.size(split) < 2]
+        return (
+            None if self.kinds or not few else f"{', '.join(few)} are too few (data.test_fraction, metrics.reference)"
+        )
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that are compared with: an evaluation's `reference` may be both."""
+        reference = self.options["reference"]
+        return ("test", "train") if reference == "both" else (reference,)
 
     @cached_property
     def monitor(self) -> str | None:
@@ -55,6 +71,8 @@ class Scorer:
 
     def verify(self) -> None:
         """Raise `ConfigError` for scores that do not suit the model and its data."""
+        if self.extractor is not None and self.kinds:
+            probe(self.extractor, self.data.sample_shape)
         _ = self.monitor
 
     @property
@@ -67,10 +85,17 @@ class Scorer:
         """Which way the monitored score is better: lower or higher."""
         return "lower" if self.monitor is None else SCORES[self.monitor].better
 
+    @property
+    def protocol_digest(self) -> str:
+        """Of all that makes values comparable: two numbers of different digests are not."""
+        compared = ("count", "reference", "reference_count", "seed")
+        told = {key: self.options[key] for key in compared} | {"extractor": self._description}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
     def prepare(self, device: torch.device | None = None) -> None:
         """Compute or load all that does not depend on the model; only the first process needs it."""
         if self.kinds:
-            self.real_scores(self.options["reference"], device)
+            self.real_scores(self.splits[0], device)
 
     def __call__(
         self,
@@ -85,7 +110,7 @@ class Scorer:
         if not self.kinds:
             return {}
         ranks = ranks or Ranks(device=model.device)
-        split: Split = reference or self.options["reference"]
+        split = reference or self.splits[0]
         drawn = self.options["seed"] if seed is None else seed
         generated, channel_logits = self._drawing.observe(model, split, drawn, ranks)
         if ranks.rank != 0:
@@ -118,13 +143,22 @@ class Scorer:
             scores: dict[str, Score] = {}
             places: tuple[tuple[list[str], Split], ...] = ((against, other), (alone, "test"))
             for kinds, place in places:
+                count = min(int(self.options["count"]), self.real.size(place))
+                kinds = [kind for kind in kinds if count >= LEAST.get(kind, 2)]
                 if kinds:
-                    seen = self._reference(place, int(self.options["count"]), device).observation
-                    reader = self._channel_reader
-                    channels = None if reader is None else reader.to("cpu").channel_logits(seen.samples)
+                    seen = self._reference(place, count, device).observation
+                    channels = self._real_channels(place, count)
                     scores |= compute_scores(kinds, self._scene(seen, split, channels, device))
             self._scores_of_real[split] = scores
         return self._scores_of_real[split]
+
+    def _real_channels(self, split: Split, count: int) -> Tensor | None:
+        """What the channel reader says of the first real samples, logits [n, 3, 10]."""
+        if self._channel_reader is None:
+            return None
+        reader = self._channel_reader.to("cpu")
+        images, _ = self.real.first(split, count)
+        return torch.cat([reader.channel_logits(part) for part in images.split(self.options["batch_size"])])
 
     @cached_property
     def _drawing(self) -> Drawing:

@@ -1,8 +1,14 @@
 """Which scores suit a model and its data, and which extractor; and what to say of one that does not."""
 
-from collections.abc import Mapping
+import hashlib
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
@@ -14,7 +20,11 @@ from ganlab.metrics.extractors.isolation import isolated_construction
 from ganlab.models.base import GenerativeModel
 
 FITTED = 5_000
-"""Training samples up to which a kernel classifier is fitted within a few seconds."""
+"""Training samples up to which a kernel classifier is fitted within seconds, if they are small."""
+FITTED_WORK = 6.5e9
+"""The same for larger ones: values of a sample times the square of their count (measured: 7 s)."""
+SMALLEST = 3
+"""Pixels along a side from which on a structural similarity is defined."""
 SEARCHED = 20_000
 """Training samples up to which all are looked through unasked."""
 _SAID: dict[Needs, str] = {
@@ -26,7 +36,7 @@ _SAID: dict[Needs, str] = {
     "points": "points",
     "modes": "a mixture of Gaussians (data=ring, grid) or data=stacked_digits",
     "mixture": "a mixture of Gaussians (data=ring, grid)",
-    "labels": "a model of class labels and a training set of at most 5,000",
+    "labels": "a model of class labels and a small training set (5,000 of 16×16, 700 of 64×64 in colour)",
 }
 
 
@@ -52,7 +62,37 @@ def make_extractor(node: Mapping[str, Any]) -> Extractor:
         raise ConfigError(
             f"metrics.extractor: {node['_target_']} cannot be made: {str(cause).splitlines()[0]}"
         ) from None
-    return module if isinstance(module, Extractor) else as_extractor(module, node["_target_"].rpartition(".")[2])
+    extractor = module if isinstance(module, Extractor) else as_extractor(module, node["_target_"].rpartition(".")[2])
+    if node["_target_"] not in EXTRACTORS.values():
+        # What it computes is not in its weights alone.
+        extractor.configuration = {"arguments": dict(node), "source_sha256": source_hash(extractor)}
+    return extractor
+
+
+def source_hash(extractor: Extractor) -> str:
+    """sha256 of the files in which the classes of a user's network are written, torch's and ganlab's left out."""
+    files = set()
+    for part in extractor.modules():
+        if type(part).__module__.partition(".")[0] not in ("torch", "ganlab"):
+            with suppress(TypeError, OSError):  # typed at a prompt: there is no file
+                files.add(inspect.getfile(type(part)))
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda name: Path(name).name):
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()
+
+
+def probe(extractor: Extractor, sample_shape: Sequence[int]) -> None:
+    """Raise `ConfigError` if the extractor makes nothing of two black images of that shape."""
+    try:
+        extracted = extractor(torch.zeros(2, *sample_shape, dtype=torch.uint8))
+    except GanlabError:
+        raise
+    except Exception as error:
+        shape, reason = "×".join(map(str, sample_shape)), (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"metrics.extractor: {extractor.name} fails on images of {shape}: {reason}") from None
+    if not torch.isfinite(extracted.features).all():
+        raise ConfigError(f"metrics.extractor: {extractor.name} makes features that are not finite numbers")
 
 
 def choose_scores(
@@ -65,6 +105,7 @@ def choose_scores(
     offered = _offered(model, data, extractor)
     if asked == AUTO:
         suiting = [kind for kind, score in SCORES.items() if score.needs in offered and _unasked(kind, data)]
+        suiting = [kind for kind in suiting if kind != "ms_ssim" or min(data.sample_shape[1:]) >= SMALLEST]
         return [kind for kind in suiting if samples >= LEAST.get(kind, 2)]
     try:
         kinds = generic_names(asked, extractor.name if extractor else None)
@@ -79,7 +120,7 @@ def choose_scores(
         if samples < LEAST.get(kind, 2):
             raise ConfigError(
                 f"metrics.scores={kind}: it needs at least {LEAST.get(kind, 2)} samples of each side, and there are "
-                f"{samples}; use more data or a larger metrics.count, or leave it out"
+                f"{samples}; see metrics.count, metrics.reference and data.test_fraction, or leave it out"
             )
     return kinds
 
@@ -107,9 +148,18 @@ def _offered(model: GenerativeModel, data: Any, extractor: Extractor | None) -> 
         "points": extractor is None,
         "mixture": model.generates and data.mixture is not None,
         "modes": model.generates and (data.mixture is not None or data.digit_channels),
-        "labels": model.generates and labelled and finite and len(data.train) <= FITTED,
+        "labels": model.generates and labelled and finite and _fittable(data),
     }
+    if not (model.generates or model.reconstructs):
+        return set()
     return {need for need, met in facts.items() if met}
+
+
+def _fittable(data: Any) -> bool:
+    """Whether a kernel classifier can be fitted to the training set, in time."""
+    count = len(data.train)
+    several = len(data.train.conditions.unique()) > 1
+    return several and count <= FITTED and count**2 * math.prod(data.sample_shape) <= FITTED_WORK
 
 
 def _unasked(kind: str, data: Any) -> bool:

@@ -56,9 +56,10 @@ def train(config: DictConfig) -> float | None:
         _fit(trainer, model, data, checkpoint, folder, settings)
     if not trainer.is_global_zero:
         return None
-    scores = building.member(trainer, Evaluate).latest or scorer(model)
+    evaluated = building.member(trainer, Evaluate)
+    scores = evaluated.latest if evaluated.latest_at == model.iteration else scorer(model)
     _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
-    console.say_finished(folder, scores, scorer.monitored)
+    console.say_finished(folder, scores, scorer.monitored, scorer.why_nothing)
     return None if scorer.monitored is None else objective(scores[scorer.monitored])
 
 

@@ -38,6 +38,8 @@ class Extractor(nn.Module):
     """How images come to `input_size`; a part of the protocol, for another resizer gives another score."""
     channels: str
     """What is done with images of 1 and of 3 channels."""
+    configuration: dict[str, Any] | None = None
+    """What else its features depend on, of a network that is not ganlab's: plain values."""
     input_size: int | None = None
     """Pixels along a side that the network sees; None where it takes images as they are."""
     dimension: int | None = None
@@ -97,6 +99,7 @@ class Extractor(nn.Module):
             "resizer": self.resizer,
             "input_size": self.input_size,
             "channels": self.channels,
+            **({} if self.configuration is None else {"configuration": self.configuration}),
         }
 
     def _verified(self, output: Any, count: int) -> Extracted:

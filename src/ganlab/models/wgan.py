@@ -1,0 +1,42 @@
+"""Wasserstein GAN, Arjovsky, Chintala & Bottou 2017."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.config.types import PositiveFloat
+from ganlab.models.adversarial import AdversarialModel
+from ganlab.models.base import Measurements
+from ganlab.objectives.wasserstein import critic_terms, distance_estimate, generator_loss
+
+
+class WassersteinModel(AdversarialModel):
+    """The discriminator is a critic of the dual form of the Wasserstein distance; what keeps it
+    Lipschitz is a family's own."""
+
+    threshold = None
+
+    def discriminator_terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+        return critic_terms(real_scores, fake_scores)
+
+    def generator_term(self, fake_scores: Tensor) -> Tensor:
+        return generator_loss(fake_scores)
+
+    def judge(self, real_scores: Tensor, fake_scores: Tensor) -> Measurements:
+        """The mean raw scores, and the critic's estimate of the distance: positive once it can tell."""
+        estimate = distance_estimate(real_scores, fake_scores)
+        return {**super().judge(real_scores, fake_scores), "wasserstein/estimate": estimate}
+
+
+class WGAN(WassersteinModel):
+    """Algorithm 1: after each of the critic's updates all of its weights are clipped to [-clip, clip]."""
+
+    def __init__(self, *, clip: PositiveFloat = 0.01, **common: Any) -> None:
+        super().__init__(**common)
+        self.clip = clip
+
+    @torch.no_grad()
+    def after_discriminator_update(self) -> None:
+        for parameter in self.parameters_of("discriminator"):
+            parameter.clamp_(-self.clip, self.clip)
