@@ -159,7 +159,16 @@ def measured(folder, *words):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--help"], 0, ["model: cgan, dcgan, gan", "stacked_digits", "max_iterations:", "ganlab resume="]),
+        (
+            ["--help"],
+            0,
+            [
+                "model: cgan, dcgan, fgan, gan, lsgan, wgan, wgan_gp",
+                "stacked_digits",
+                "max_iterations:",
+                "ganlab resume=",
+            ],
+        ),
         (["--cfg", "job", "--resolve", "data=cifar10", "model=dcgan"], 0, ["image_size: 32", "lr: 0.0002"]),
         (["data.batch_size=0"], 2, []),
         (["model=dcgn", "trainer.max_iteration=3"], 2, []),

@@ -19,6 +19,7 @@ TAGS = {
     *("grad_norm/generator", "grad_norm/discriminator", "lr/generator", "lr/discriminator"),
     "throughput/images_per_second",
 }
+OF_FAMILIES = {"wasserstein/estimate", "divergence/estimate", "penalty/gradient", "penalty/r1"}
 
 
 class Memory(Logger):
@@ -150,7 +151,7 @@ def test_it_does_not_change_the_training(make_gan, tiny_data, fit):
 def test_each_chart_shows_its_own_tags_and_no_others():
     """TensorBoard takes a chart's tags as patterns that must match from the start of a tag."""
     shown = {
-        chart: {tag for tag in TAGS for pattern in patterns if re.match(pattern, tag)}
+        chart: {tag for tag in TAGS | OF_FAMILIES for pattern in patterns if re.match(pattern, tag)}
         for page, charts in CHARTS.items()
         for chart, patterns in charts.items()
         if page != "scores"
@@ -160,6 +161,9 @@ def test_each_chart_shows_its_own_tags_and_no_others():
         "discriminator: real and generated": {"loss/discriminator_real", "loss/discriminator_fake"},
         "raw scores": {"score/real", "score/fake"},
         "accuracy (1/2 at equilibrium)": {"accuracy/discriminator_real", "accuracy/discriminator_fake"},
+        "Wasserstein distance": {"wasserstein/estimate"},
+        "divergence (lower bound)": {"divergence/estimate"},
+        "penalties": {"penalty/gradient", "penalty/r1"},
         "gradient norms": {"grad_norm/generator", "grad_norm/discriminator"},
         "learning rates": {"lr/generator", "lr/discriminator"},
     }

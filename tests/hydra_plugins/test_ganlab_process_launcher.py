@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def sweep(folder, *words, **variables):
         [sys.executable, "-m", "ganlab", "-m", *TINY, *words],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
         start_new_session=True,
+        # A shell lets what it starts in the background ignore Ctrl-C; this is about one in the foreground.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

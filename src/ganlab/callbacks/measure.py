@@ -19,6 +19,11 @@ CHARTS = {
         "raw scores": ["score/real$", "score/fake$"],
         "accuracy (1/2 at equilibrium)": ["accuracy/discriminator_real$", "accuracy/discriminator_fake$"],
     },
+    "distances and penalties": {
+        "Wasserstein distance": ["wasserstein/.*"],
+        "divergence (lower bound)": ["divergence/.*"],
+        "penalties": ["penalty/.*"],
+    },
     "optimization": {"gradient norms": ["grad_norm/.*"], "learning rates": ["lr/.*"]},
     "scores": {
         "distances (0 is best)": ["metric/fid$", "metric/fd_.*", "metric/w1$", "metric/w2$"],
