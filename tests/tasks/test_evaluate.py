@@ -36,6 +36,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["extractor=digts"], ["extractor=digts: there is no such extractor; nearest: digits"]),
         (["extractor=my.Net"], ["extractor=my.Net: there is no module 'my'"]),
         (["extractor={width: 8}"], ["extractor: missing; it names the class"]),
+        (["metrics=[]"], ["metrics=[]: there is nothing to score"]),
         (["weights=w.pth"], ["weights: of which extractor? Add extractor=inception"]),
         (["extractor=digits", "weights=w.pth"], ["weights=w.pth: unknown key"]),
         (["count=1"], ["count=1: must be greater than or equal to 2"]),
@@ -71,6 +72,8 @@ def test_either_a_run_or_two_folders(refused):
         (["metrics=fid", "extractor=digits"], "ganlab.metrics.extractors.digits.Digits"),
         (["extractor=my.Net"], "my.Net"),
         (["extractor={_target_: my.Net, width: 8}"], "my.Net"),
+        (["metrics=fd_digits,recall"], "ganlab.metrics.extractors.digits.Digits"),
+        (["metrics=fd_random_conv"], "ganlab.metrics.extractors.random_conv.RandomConv"),
     ],
 )
 def test_the_name_of_a_score_chooses_its_extractor(words, target):
@@ -85,6 +88,17 @@ def test_paths_are_text_whatever_they_look_like():
         "_target_": "ganlab.metrics.extractors.inception.Inception",
         "weights": "1.5",
     }
+
+
+def test_weights_of_ones_own_are_named_with_the_beginning_of_their_hash():
+    options = parse(EvaluateOptions, ["run=x", "metrics=fid", "weights=w.pth", "sha256=12345678"])
+    node = options.extractor_node()
+    assert (node["weights"], node["sha256"]) == ("w.pth", "12345678")
+
+
+def test_a_list_may_be_given_with_commas_alone():
+    assert parse(EvaluateOptions, ["run=x", "metrics=fd, recall"]).scores == ["fd", "recall"]
+    assert parse(EvaluateOptions, ["run=x"]).scores == "auto"
 
 
 def test_help_and_mistakes_answer_without_torch():

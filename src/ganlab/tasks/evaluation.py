@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 
 def cache_dir() -> str:
     """Where this machine keeps features of real samples; a run may come from another one."""
-    return os.environ.get("GANLAB_CACHE", "~/.cache/ganlab")
+    return os.environ.get("GANLAB_CACHE") or "~/.cache/ganlab"
 
 
 def evaluate_run(options: EvaluateOptions) -> None:
