@@ -204,6 +204,7 @@ def test_a_gaussian_is_fitted_to_a_mixture(fit, name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_each_divergence_fits_its_own_gaussian_and_is_the_best_at_it(fit):
     fits = {name: assert_fitted(fit, name, 0.05, 0.08) for name in FORMULAS}
     for judge in FORMULAS:

@@ -47,6 +47,7 @@ def test_each_run_makes_the_same_file(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_what_it_makes_here_is_as_good(run, tmp_path):
     _, printed = run("--output", tmp_path / "made.npz")
     shares = [float(line.split()[-1].rstrip("%")) for line in printed.splitlines() if line.startswith("held-out")]
