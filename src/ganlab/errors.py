@@ -36,3 +36,15 @@ class TrainingError(GanlabError):
     """Training that cannot go on: a loss or weight that is not a finite number."""
 
     exit_code = 1
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The exception that others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception says, in a line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

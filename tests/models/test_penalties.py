@@ -20,17 +20,6 @@ class Last(Callback):
         self.outputs = {tag: value.item() for tag, value in outputs.items()}
 
 
-def kept_shares(model):
-    shares, draw = [], model._draw_shares
-
-    def draw_and_keep(count):
-        shares.append(draw(count))
-        return shares[-1]
-
-    model._draw_shares = draw_and_keep
-    return shares
-
-
 def by_hand(discriminator, real, fakes, conditions, shares, options):
     """(penalties by tag, mean norm), a sample at a time."""
     squares = {"mixed": [], "real": [], "fakes": []}
@@ -58,7 +47,7 @@ def test_an_iteration_descends_the_penalised_loss(make_gan, tiny_data, fit, clas
     before, generator = copy.deepcopy(model.discriminator), copy.deepcopy(model.generator)
     drawn, shares, last, data = (
         recording(model),
-        kept_shares(model),
+        recording(model, "_draw_shares"),
         Last(),
         tiny_data(classes=classes, dtype=torch.float64),
     )

@@ -100,3 +100,34 @@ def _become_command(folder: Path, words: tuple[str, ...], out: int, err: int) ->
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+@pytest.fixture
+def commanded(tmp_path: Path, monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+    """commanded(main, "run=x"): exit code, output and errors of a command of key=value words in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(main: Callable[[], None], *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [main.__module__, *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return (code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused_by(commanded, tmp_path: Path) -> Callable[..., list[str]]:
+    """refused_by(main, "run=x"): the lines on standard error, after verifying that nothing was written."""
+
+    def lines(main: Callable[[], None], *words: str) -> list[str]:
+        before = sorted(tmp_path.rglob("*"))
+        code, out, err = commanded(main, *words)
+        assert (code, out) == (2, "")
+        assert sorted(tmp_path.rglob("*")) == before
+        return err.splitlines()
+
+    return lines

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ganlab.data.image_source import to_bytes
 from ganlab.errors import TrainingError
 from ganlab.metrics.extractors.base import Extracted, Extractor
-from ganlab.metrics.observation import quantise
 from ganlab.metrics.ranks import Ranks
 from ganlab.models.base import derived_seed
 from ganlab.tasks.drawing import Drawing
@@ -74,7 +74,7 @@ def test_ranks_keep_the_pixels_of_the_first_rows_whatever_their_number(size, mon
     for parts in handed.values():
         assert len({len(part) for part in parts}) == 1, "all ranks hand over as many rows"
     pixels = torch.stack(handed[1, 4, 4, "torch.uint8"], dim=1).flatten(0, 1)[:5]
-    assert pixels.equal(quantise(images[:5]))
+    assert pixels.equal(to_bytes(images[:5]))
 
 
 class Flat(Extractor):
@@ -108,5 +108,5 @@ def test_images_become_bytes_before_anything_looks_at_them():
     images = torch.rand(7, 1, 4, 4) * 3 - 1.5
     model = Model(latents=lambda count, generator: torch.arange(count), decode=lambda rows, condition: images[rows])
     seen, _ = drawing(Flat()).observe(model, "test", 4, Ranks())
-    assert seen.samples.equal(quantise(images))
-    assert seen.features.equal(quantise(images).flatten(1).float()) and seen.logits.equal(seen.features[:, :2])
+    assert seen.samples.equal(to_bytes(images))
+    assert seen.features.equal(to_bytes(images).flatten(1).float()) and seen.logits.equal(seen.features[:, :2])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -11,21 +12,8 @@ from ganlab.tasks.evaluate import EvaluateOptions
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
-    """refused("run=x"): the lines on standard error, after verifying that nothing was written."""
-    monkeypatch.chdir(tmp_path)
-
-    def lines(*words):
-        before = sorted(tmp_path.rglob("*"))
-        monkeypatch.setattr(sys, "argv", ["ganlab.evaluate", *words])
-        with pytest.raises(SystemExit) as end:
-            evaluate.main()
-        captured = capsys.readouterr()
-        assert (end.value.code, captured.out) == (2, "")
-        assert sorted(tmp_path.rglob("*")) == before
-        return captured.err.splitlines()
-
-    return lines
+def refused(refused_by):
+    return partial(refused_by, evaluate.main)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import statistics
-import sys
+from functools import partial
 
 import pytest
 
@@ -12,21 +12,8 @@ CGAN = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", 
 
 
 @pytest.fixture
-def evaluated(tmp_path, monkeypatch, capsys):
-    """evaluated("run=x"): exit code, standard output and error of the command in the test's folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["ganlab.evaluate", *words])
-        code = 0
-        try:
-            evaluate.main()
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def evaluated(commanded):
+    return partial(commanded, evaluate.main)
 
 
 @pytest.fixture

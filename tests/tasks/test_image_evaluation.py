@@ -1,7 +1,6 @@
 """`ganlab.evaluate images=A reference=B`: two folders of anyone's images."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -24,21 +23,13 @@ def write(folder, arrays, suffix="png"):
 
 
 @pytest.fixture
-def evaluated(tmp_path, monkeypatch, capfd):
+def evaluated(commanded, tmp_path):
     """evaluated("images=a", "reference=b"): exit code, output, errors, and the one evaluation that was written."""
-    monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["ganlab.evaluate", *words])
-        code = 0
-        try:
-            evaluate.main()
-        except SystemExit as end:
-            code = end.code
-        out, err = capfd.readouterr()
+        answer = commanded(evaluate.main, *words)
         written = sorted(tmp_path.glob("outputs/evaluations/*/results.json"))
-        told = json.loads(written[-1].read_text())["evaluations"][0] if written else None
-        return code, out, err, told
+        return (*answer, json.loads(written[-1].read_text())["evaluations"][0] if written else None)
 
     return run
 

@@ -1,6 +1,6 @@
 """What `python -m ganlab.sample` refuses; what it writes is tested in test_sample.py and test_sampling.py."""
 
-import sys
+from functools import partial
 
 import pytest
 
@@ -8,21 +8,8 @@ from ganlab.tasks import sample
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
-    """refused("run=x"): the lines on standard error, after verifying that nothing was written."""
-    monkeypatch.chdir(tmp_path)
-
-    def lines(*words):
-        before = sorted(tmp_path.rglob("*"))
-        monkeypatch.setattr(sys, "argv", ["ganlab.sample", *words])
-        with pytest.raises(SystemExit) as end:
-            sample.main()
-        captured = capsys.readouterr()
-        assert (end.value.code, captured.out) == (2, "")
-        assert sorted(tmp_path.rglob("*")) == before
-        return captured.err.splitlines()
-
-    return lines
+def refused(refused_by):
+    return partial(refused_by, sample.main)
 
 
 def test_wrong_words(refused):

@@ -13,7 +13,7 @@ from ganlab.data.stacked_digits import StackedDigitsData
 from ganlab.errors import ConfigError, TrainingError
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.ranks import Ranks
-from ganlab.tasks.scoring import Scorer, values_of
+from ganlab.tasks.scoring import Scorer
 from two_processes import on_two_ranks
 
 OPTIONS = {
@@ -25,6 +25,10 @@ OPTIONS = {
     "seed": 0,
     "batch_size": 64,
 }
+
+
+def values_of(scores):
+    return {tag: score["value"] for tag, score in scores.items()}
 
 
 class Model:

@@ -1,6 +1,6 @@
 """From what was observed to scores: the one place that says which metric sees what."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ganlab.config.scores import SCORES
 from ganlab.metrics.class_scores import ClassHistogram, ClassifierScore
 from ganlab.metrics.frechet import FrechetDistance
 from ganlab.metrics.kernel import KernelDistance
@@ -34,6 +35,16 @@ class Score:
     value: float
     beside: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
+
+    def told(self, kind: str, real: float | None, protocol: Mapping[str, Any]) -> dict[str, Any]:
+        """As results.json has it: never without what real samples score, and the whole protocol."""
+        return {
+            "value": self.value,
+            "real": real,
+            "better": SCORES[kind].better,
+            **self.beside,
+            "protocol": {"metric": kind, **protocol, **self.protocol},
+        }
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """What the metrics see of a set of samples."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -52,13 +51,3 @@ def observe(
         return Observation(points, points, labels=labels)
     extracted = extract(extractor, samples, batch_size, device or torch.device("cpu"))
     return Observation(extracted.features, samples[:PIXELS_KEPT].clone(), extracted.logits, labels)
-
-
-def quantise(samples: Tensor) -> Tensor:
-    """Images in [-1, 1] to bytes: round(127.5·x + 127.5), clamped to 0…255, the same for real and generated ones."""
-    return samples.float().mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` rows."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))

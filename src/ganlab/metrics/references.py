@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.errors import OutputError
+from ganlab.errors import OutputError, reason_of
 from ganlab.files import write_atomically
 from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.frechet import GaussianStatistics
@@ -125,8 +125,7 @@ def _read(path: Path, key: str) -> dict[str, np.ndarray] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        log.warning("the cache file %s is damaged (%s): it is computed anew", path, reason)
+        log.warning("the cache file %s is damaged (%s): it is computed anew", path, reason_of(error))
         return None
     return arrays
 

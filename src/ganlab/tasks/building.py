@@ -22,7 +22,7 @@ from ganlab.callbacks.records import CSVRecord, RunTensorBoard
 from ganlab.callbacks.signals import EndOnSignal
 from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, innermost, reason_of
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
 from ganlab.tasks.scoring import Scorer
@@ -62,6 +62,14 @@ def build_model(settings: dict[str, Any]) -> GenerativeModel:
     node = {key: value for key, value in settings["model"].items() if key == "_target_" or key not in METADATA}
     torch.manual_seed(settings["seed"])
     return instantiate(node, _convert_="all", _recursive_=False)
+
+
+def restore_model(settings: dict[str, Any], checkpoint: dict[str, Any]) -> GenerativeModel:
+    """The model that a checkpoint of checked settings holds, on the CPU."""
+    model = build_model(settings)
+    model.load_state_dict(checkpoint["state_dict"])
+    model.iteration = int(checkpoint["iteration"])
+    return model
 
 
 def build_data(settings: dict[str, Any], model: GenerativeModel) -> LabDataModule:
@@ -140,14 +148,9 @@ def _extra_callback(node: dict[str, Any]) -> Callback:
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
-        raise ConfigError(f"callbacks.extra: {node['_target_']} cannot be made: {_cause(error)}") from None
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, in a line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).splitlines()[0]
+        raise ConfigError(
+            f"callbacks.extra: {node['_target_']} cannot be made: {reason_of(innermost(error))}"
+        ) from None
 
 
 def member(trainer: Trainer, kind: type[Watcher]) -> Watcher:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ganlab.config.resume import find_run
-from ganlab.errors import CheckpointError
+from ganlab.errors import CheckpointError, reason_of
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -21,8 +21,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be loaded as plain data ({reason})") from None
+        raise CheckpointError(f"{path} cannot be loaded as plain data ({reason_of(error)})") from None
     if not isinstance(checkpoint, dict) or "ganlab" not in checkpoint or "state_dict" not in checkpoint:
         raise CheckpointError(f"{path} was not written by ganlab: it holds no configuration")
     return checkpoint

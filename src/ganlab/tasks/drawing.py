@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganlab.data.image_source import to_bytes
 from ganlab.errors import TrainingError
 from ganlab.metrics.extractors.base import Extractor, extract
 from ganlab.metrics.extractors.digits import Digits
-from ganlab.metrics.observation import PIXELS_KEPT, Observation, quantise
+from ganlab.metrics.observation import PIXELS_KEPT, Observation
 from ganlab.metrics.ranks import Ranks
 from ganlab.models.base import GenerativeModel, derived_seed
 from ganlab.tasks.real_samples import RealSamples, Split
@@ -51,7 +52,7 @@ class Drawing:
             if self.extractor is None:
                 seen["features"].append(samples.float().flatten(1).cpu())
                 continue
-            images = quantise(samples)
+            images = to_bytes(samples)
             extracted = extract(self.extractor, images, len(images), model.device)
             seen["features"].append(extracted.features)
             seen["pixels"].append(images[:wanted].cpu())

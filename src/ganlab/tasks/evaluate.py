@@ -92,8 +92,8 @@ OF_IMAGES = ("size", "on_corrupt", "out")
 
 def evaluate(options: EvaluateOptions) -> None:
     """Check what can be checked without torch, then score."""
-    verify(options)
     try:
+        verify(options)
         if options.run is not None:
             from ganlab.tasks.evaluation import evaluate_run
 
@@ -109,12 +109,16 @@ def evaluate(options: EvaluateOptions) -> None:
 
 def _in_own_words(message: str) -> str:
     for key, own in (
+        ("metrics.extractor._target_", "extractor"),
         ("metrics.extractor.", ""),
         ("metrics/extractor", "extractor"),
         ("metrics.extractor", "extractor"),
+        ("metrics.scores", "metrics"),
+        ("metrics.count", "count"),
+        ("data.root", "root"),
     ):
         message = message.replace(key, own)
-    return message.replace("metrics.scores", "metrics").replace("metrics.count", "count").replace("data.root", "root")
+    return message
 
 
 def verify(options: EvaluateOptions) -> None:
@@ -157,8 +161,7 @@ def _of_extractor(options: EvaluateOptions) -> list[str]:
     named = options.extractor
     if isinstance(named, str) and named not in EXTRACTORS and "." not in named:
         return [f"extractor={named}: there is no such extractor{nearest(named, EXTRACTORS)}"]
-    lines = extractor_problems(node)
-    return [line.replace("metrics.extractor._target_", "extractor").replace("metrics.extractor.", "") for line in lines]
+    return extractor_problems(node)
 
 
 def main() -> None:

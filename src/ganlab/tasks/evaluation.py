@@ -12,7 +12,7 @@ from ganlab.config.scores import kind_of
 from ganlab.errors import CheckpointError, DeviceError
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import console
-from ganlab.tasks.building import build_data, build_model
+from ganlab.tasks.building import build_data, restore_model
 from ganlab.tasks.checkpoints import read_run
 from ganlab.tasks.devices import resolve_accelerator
 from ganlab.tasks.evaluate import EvaluateOptions
@@ -48,7 +48,7 @@ def evaluate_run(options: EvaluateOptions) -> None:
     if problems:
         raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
     read_results(folder / "results.json")  # before the work: it is where the scores will go
-    model = load_model(settings, checkpoint, options.device)
+    model = restore_model(settings, checkpoint).to(device_of(options.device)).eval()
     data = _load_data(settings, model, options.root)
     metrics = _metrics(settings.get("metrics", {}), options)
     scorer = Scorer(metrics, data, model, build_extractor(metrics["extractor"], data))
@@ -62,17 +62,9 @@ def evaluate_run(options: EvaluateOptions) -> None:
         "seeds": seeds,
         "scores": scores,
     }
-    _say(settings, model, scores, seeds, metrics)
+    _say(settings, model, scores, seeds)
     written = add_evaluation(folder / "results.json", told)
     console.say(f"written: {console.relative(written)}")
-
-
-def load_model(settings: dict[str, Any], checkpoint: dict[str, Any], device: str = "auto") -> GenerativeModel:
-    """The model of a checkpoint, on the best device there is or on the one that was asked for."""
-    model = build_model(settings)
-    model.load_state_dict(checkpoint["state_dict"])
-    model.iteration = int(checkpoint["iteration"])
-    return model.to(device_of(device)).eval()
 
 
 def device_of(name: str) -> torch.device:
@@ -136,7 +128,6 @@ def _say(
     model: GenerativeModel,
     scores: Mapping[Split, Mapping[str, Mapping[str, Any]]],
     seeds: Sequence[int],
-    metrics: Mapping[str, Any],
 ) -> None:
     first = next(iter(scores.values()))
     if not first:

@@ -59,13 +59,7 @@ def evaluate_images(options: EvaluateOptions) -> None:
     scene = Scene(observe(samples, None, extractor, options.batch, device), reference, training=reference)
     protocol = _protocol(options, extractor, reference, samples, generated)
     scores = {
-        f"metric/{tag_name(kind, extractor.name)}": {
-            "value": score.value,
-            "real": None,
-            "better": SCORES[kind].better,
-            **score.beside,
-            "protocol": {"metric": kind, **protocol, **score.protocol},
-        }
+        f"metric/{tag_name(kind, extractor.name)}": score.told(kind, None, protocol)
         for kind, score in compute_scores(kinds, scene).items()
     }
     _say(options, scores, protocol)
@@ -81,7 +75,7 @@ def _kinds(options: EvaluateOptions, extractor: Extractor) -> list[str]:
     try:
         kinds = generic_names(options.scores, extractor.name)
     except UnknownScore as error:
-        raise ConfigError(f"metrics={str(error).replace('metrics/extractor=', 'extractor=')}") from None
+        raise ConfigError(f"metrics={error}") from None
     for kind in kinds:
         if SCORES[kind].needs not in offered:
             raise ConfigError(f"metrics={kind}: it cannot be computed of two folders of images; leave it out")

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ganlab.data.image_source import to_bytes
 from ganlab.metrics.extractors.base import Extractor
-from ganlab.metrics.observation import quantise
 from ganlab.metrics.references import Reference, reference_of
 
 Split = Literal["train", "test"]
@@ -81,9 +81,9 @@ class RealSamples:
         source = self.source(split)
         if self.extractor is None or source.infinite:
             batch = self.data.examples(most, split)
-            samples = batch.samples if self.extractor is None else quantise(batch.samples)
+            samples = batch.samples if self.extractor is None else to_bytes(batch.samples)
             return samples, self.classes(batch.conditions)
         # A chunk at a time: as floats a large set would take four times the memory.
         parts = [source.gather(rows) for rows in torch.arange(min(most, len(source))).split(CHUNK)]
         conditions = None if parts[0].conditions is None else torch.cat([part.conditions for part in parts])
-        return torch.cat([quantise(part.samples) for part in parts]), self.classes(conditions)
+        return torch.cat([to_bytes(part.samples) for part in parts]), self.classes(conditions)

@@ -43,7 +43,7 @@ class SampleOptions(Strict):
 def sample(options: SampleOptions) -> None:
     """Rebuild the model of a run and write what it generates into a fresh folder of the run's."""
     from ganlab.tasks import console
-    from ganlab.tasks.building import build_model
+    from ganlab.tasks.building import restore_model
     from ganlab.tasks.checkpoints import read_run
     from ganlab.tasks.sampling import write_generated
 
@@ -52,9 +52,7 @@ def sample(options: SampleOptions) -> None:
     problems = problems_of(settings)
     if problems:
         raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
-    model = build_model(settings)
-    model.load_state_dict(checkpoint["state_dict"])
-    model.iteration = int(checkpoint["iteration"])
+    model = restore_model(settings, checkpoint)
     written = write_generated(
         model,
         Path(folder) / "generated",

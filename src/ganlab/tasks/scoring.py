@@ -50,9 +50,9 @@ class Scorer:
     def why_nothing(self) -> str | None:
         """Why there is no score, where the reason is not plain."""
         few = [f"{self.real.size(split)} samples of {split}" for split in self.splits if self.real.size(split) < 2]
-        return (
-            None if self.kinds or not few else f"{', '.join(few)} are too few (data.test_fraction, metrics.reference)"
-        )
+        if self.kinds or not few:
+            return None
+        return f"{', '.join(few)} are too few (data.test_fraction, metrics.reference)"
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -119,13 +119,9 @@ class Scorer:
         real = self.real_scores(split, model.device)
         common = self._protocol(model, split, drawn, len(generated))
         return {
-            self.tag(kind): {
-                "value": score.value,
-                "real": real[kind].value if kind in real else None,
-                "better": SCORES[kind].better,
-                **score.beside,
-                "protocol": {"metric": kind, **common, "real": _stand_in(kind, split), **score.protocol},
-            }
+            self.tag(kind): score.told(
+                kind, real[kind].value if kind in real else None, common | {"real": _stand_in(kind, split)}
+            )
             for kind, score in scores.items()
         }
 
@@ -226,8 +222,3 @@ def _stand_in(kind: str, split: Split) -> str:
     """Which real samples the value `real` is of."""
     other = "train" if split == "test" and SCORES[kind].of_reference else "test"
     return f"samples of the {other} split, as many as are generated or as there are"
-
-
-def values_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """From tag to value alone, for the curves."""
-    return {tag: float(score["value"]) for tag, score in scores.items()}

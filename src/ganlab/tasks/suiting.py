@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
 from ganlab.config.scores import AUTO, AUTO_MONITOR, EXTRACTORS, SCORES, Needs, UnknownScore, generic, generic_names
-from ganlab.errors import ConfigError, GanlabError
+from ganlab.errors import ConfigError, GanlabError, reason_of
 from ganlab.metrics.computing import LEAST
 from ganlab.metrics.extractors.base import Extractor, as_extractor
-from ganlab.metrics.extractors.isolation import isolated_construction
+from ganlab.metrics.extractors.isolation import built
 from ganlab.models.base import GenerativeModel
 
 FITTED = 5_000
@@ -49,20 +47,9 @@ def build_extractor(node: Mapping[str, Any], data: Any) -> Extractor | None:
 
 def make_extractor(node: Mapping[str, Any]) -> Extractor:
     """The extractor of a checked node; raises `GanlabError` if it cannot be made: a file of weights is missing, say."""
-    try:
-        # A user's network may draw its weights: from a fixed seed, and not from the run's randomness.
-        with isolated_construction():
-            module = instantiate(dict(node), _convert_="all", _recursive_=False)
-    except InstantiationException as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, GanlabError):
-            raise cause from None
-        raise ConfigError(
-            f"metrics.extractor: {node['_target_']} cannot be made: {str(cause).splitlines()[0]}"
-        ) from None
-    extractor = module if isinstance(module, Extractor) else as_extractor(module, node["_target_"].rpartition(".")[2])
+    # In isolation: a user's network may draw its weights, from a fixed seed and not from the run's randomness.
+    module = built(node, "metrics.extractor", _recursive_=False)
+    extractor = as_extractor(module, node["_target_"].rpartition(".")[2])
     if node["_target_"] not in EXTRACTORS.values():
         # What it computes is not in its weights alone.
         extractor.configuration = {"arguments": dict(node), "source_sha256": source_hash(extractor)}
@@ -89,8 +76,10 @@ def probe(extractor: Extractor, sample_shape: Sequence[int]) -> None:
     except GanlabError:
         raise
     except Exception as error:
-        shape, reason = "×".join(map(str, sample_shape)), (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"metrics.extractor: {extractor.name} fails on images of {shape}: {reason}") from None
+        shape = "×".join(map(str, sample_shape))
+        raise ConfigError(
+            f"metrics.extractor: {extractor.name} fails on images of {shape}: {reason_of(error)}"
+        ) from None
     if not torch.isfinite(extracted.features).all():
         raise ConfigError(f"metrics.extractor: {extractor.name} makes features that are not finite numbers")
 

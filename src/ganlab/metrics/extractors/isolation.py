@@ -1,10 +1,14 @@
 """Surroundings in which a score depends on nothing that a run has set, and the run notices nothing of the score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from ganlab.errors import ConfigError, GanlabError, innermost, reason_of
 
 
 @contextmanager
@@ -22,6 +26,18 @@ def isolated_construction() -> Iterator[None]:
             yield
         finally:
             torch.set_default_dtype(dtype)
+
+
+def built(node: Mapping[str, Any], key: str, **options: Any) -> Any:
+    """What a checked node makes, in isolation; raises `GanlabError`, a line that names `key`, if it cannot be made."""
+    try:
+        with isolated_construction():
+            return instantiate(dict(node), _convert_="all", **options)
+    except InstantiationException as error:
+        cause = innermost(error)
+        if isinstance(cause, GanlabError):
+            raise cause from None
+        raise ConfigError(f"{key}: {node['_target_']} cannot be made: {reason_of(cause)}") from None
 
 
 @contextmanager

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from ganlab.config.types import Component, FiniteFloat, PositiveFloat, PositiveInt
-from ganlab.errors import ConfigError, GanlabError
+from ganlab.errors import ConfigError
 from ganlab.metrics.extractors.base import RESIZER, Extractor, class_name, resize
-from ganlab.metrics.extractors.isolation import isolated_construction
+from ganlab.metrics.extractors.isolation import built
 
 
 class Module(Extractor):
@@ -82,20 +80,7 @@ def _per_channel(name: str, values: float | list[float], channels: int | None) -
 
 def _build(module: Component | nn.Module) -> nn.Module:
     """The network of a node, or one that is there already; raises `ConfigError` if there is none."""
-    built: Any = module
-    if isinstance(module, Mapping):
-        target = module.get("_target_")
-        try:
-            with isolated_construction():
-                built = instantiate(dict(module), _convert_="all")
-        except InstantiationException as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            if isinstance(cause, GanlabError):
-                raise cause from None
-            reason = str(cause).strip().splitlines() or [type(cause).__name__]
-            raise ConfigError(f"metrics.extractor.module: {target} cannot be made: {reason[0]}") from None
-    if not isinstance(built, nn.Module):
-        raise ConfigError(f"metrics.extractor.module makes a {type(built).__name__}, and must make an nn.Module")
-    return built
+    network = built(module, "metrics.extractor.module") if isinstance(module, Mapping) else module
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"metrics.extractor.module makes a {type(network).__name__}, and must make an nn.Module")
+    return network
