@@ -9,9 +9,10 @@ import ganlab
 
 SOURCE = Path(ganlab.__file__).parent
 
-GROUND = {"config", "errors", "files"}
+GROUND = {"config", "counting", "errors", "files"}
 MAY_IMPORT = {
     "errors": set(),
+    "counting": set(),
     "files": {"errors"},
     "config": GROUND,
     "objectives": set(),
@@ -19,7 +20,7 @@ MAY_IMPORT = {
     "data": GROUND,
     "metrics": GROUND,
     "pictures": {"errors", "files"},
-    "models": {"objectives", "networks", "config", "errors"},
+    "models": {"objectives", "networks", "config", "counting", "errors"},
     "callbacks": {"models", "data", "metrics", "pictures"} | GROUND,
     "tasks": {"callbacks", "models", "data", "metrics", "pictures"} | GROUND,
     "__main__": {"tasks"},

@@ -163,7 +163,7 @@ def measured(folder, *words):
             ["--help"],
             0,
             [
-                "model: cgan, dcgan, fgan, gan, lsgan, wgan, wgan_gp",
+                "model: acgan, cgan, dcgan, fgan, gan, infogan, lapgan, lsgan, semi_supervised_gan, wgan, wgan_gp",
                 "stacked_digits",
                 "max_iterations:",
                 "ganlab resume=",

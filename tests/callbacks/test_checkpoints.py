@@ -31,7 +31,7 @@ def run(make_gan, tiny_data, fit, folder):
             spoil(model)
         guard = FiniteGuard(1000)
         callback = Checkpoints(folder, every=every, keep=keep, max_iterations=total, config=CONFIG, guard=guard)
-        data = tiny_data(4 * model.batches_per_iteration)
+        data = tiny_data(4 * model.discriminator_updates * model.accumulate)
         fit(model, data, guard, callback, plugins=[AtomicCheckpointIO()])
         return model
 

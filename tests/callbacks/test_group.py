@@ -10,6 +10,7 @@ from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.callbacks.signals import EndOnSignal
+from ganlab.counting import UpdatePlan
 
 HOOKS = [name for name in vars(Callback) if not name.startswith("_")]
 FORWARDED = [name for name in HOOKS if name in vars(CallbackGroup)]
@@ -80,7 +81,7 @@ def test_an_error_in_one_member_stops_the_next():
 
 def test_the_laboratorys_own_callbacks_are_accepted(tmp_path):
     guard = FiniteGuard(1)
-    measure = Measure(1, 1, 1)
+    measure = Measure(1, 1, UpdatePlan(1))
     checkpoints = Checkpoints(tmp_path, every=1, keep=1, max_iterations=1, config={}, guard=guard)
     pictures = SamplePictures(tmp_path, every=1, rows=1)
     members = [guard, measure, pictures, checkpoints, ProgressBar(measure, 1), EndOnSignal(checkpoints, 1)]

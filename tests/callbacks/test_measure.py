@@ -11,6 +11,7 @@ from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.measure import CHARTS, Measure
 from ganlab.config.scores import BY_INCEPTION, SCORES, tag_name
+from ganlab.counting import UpdatePlan
 
 SCHEDULED = {"algorithm": "sgd", "lr": 0.1, "schedule": "linear", "decay_from": 0.0}
 TAGS = {
@@ -59,7 +60,7 @@ class Everything(Callback):
 )
 def test_it_logs_at_every_nth_iteration_and_at_the_last(make_gan, tiny_data, fit, every, total, expected):
     logger = Memory()
-    fit(make_gan(max_iterations=total), tiny_data(), Measure(every, total, 8), logger=logger)
+    fit(make_gan(max_iterations=total), tiny_data(), Measure(every, total, UpdatePlan(8)), logger=logger)
     assert list(logger.rows) == expected
     assert all(row.keys() == TAGS for row in logger.rows.values())
 
@@ -67,7 +68,7 @@ def test_it_logs_at_every_nth_iteration_and_at_the_last(make_gan, tiny_data, fit
 def test_a_resumed_run_logs_at_the_same_iterations(make_gan, tiny_data, fit):
     logger, model = Memory(), make_gan(max_iterations=9)
     model.iteration = 4
-    fit(model, tiny_data(), Measure(5, 9, 8), logger=logger)
+    fit(model, tiny_data(), Measure(5, 9, UpdatePlan(8)), logger=logger)
     assert list(logger.rows) == [5, 9]
 
 
@@ -79,7 +80,7 @@ def test_values_are_those_of_that_very_iteration(make_gan, tiny_data, fit, updat
 
     data = tiny_data(8 * updates, dtype=torch.float64)
     logger, everything = Memory(), Everything()
-    fit(build(), data, Measure(3, 7, 8), logger=logger)
+    fit(build(), data, Measure(3, 7, UpdatePlan(8)), logger=logger)
     fit(build(), data, everything)
     assert list(logger.rows) == [3, 6, 7]
     for iteration, row in logger.rows.items():
@@ -95,9 +96,17 @@ def test_throughput_counts_the_images_since_the_last_reading(make_gan, tiny_data
     clock = iter([10.0, 14.0, 15.0, 15.5])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     logger = Memory()
-    fit(make_gan(max_iterations=5), tiny_data(), Measure(2, 5, 100), logger=logger)
+    fit(make_gan(max_iterations=5), tiny_data(), Measure(2, 5, UpdatePlan(100)), logger=logger)
     speeds = [row["throughput/images_per_second"] for row in logger.rows.values()]
     assert speeds == [2 * 100 / 4, 2 * 100 / 1, 1 * 100 / 0.5]
+
+
+def test_throughput_knows_a_plan_that_varies(make_gan, tiny_data, fit, monkeypatch):
+    clock = iter([0.0, 1.0, 2.0, 3.0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    logger, plan = Memory(), UpdatePlan(1, warmup_iterations=3, warmup_updates=5).times(100)
+    fit(make_gan(max_iterations=5), tiny_data(), Measure(2, 5, plan), logger=logger)
+    assert [row["throughput/images_per_second"] for row in logger.rows.values()] == [1000, 600, 100]
 
 
 SYNCHRONISING = ["item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__", "is_nonzero"]
@@ -120,7 +129,7 @@ def test_between_logged_iterations_nothing_is_read_from_the_device(make_gan, tin
             return original(self, *args, **kwargs)
 
         monkeypatch.setattr(torch.Tensor, name, counted)
-    group = CallbackGroup([FiniteGuard(5), Measure(5, 10, 8)])
+    group = CallbackGroup([FiniteGuard(5), Measure(5, 10, UpdatePlan(8))])
     fit(model, tiny_data(), Clock(), group, logger=Memory())
     assert {iteration for iteration, _ in reads} == {5, 10}
     # One reading each of the guard and of the measure.
@@ -134,14 +143,14 @@ def test_unlogged_iterations_compute_only_the_losses(make_gan, tiny_data, fit):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             outputs_seen[pl_module.iteration] = set(outputs)
 
-    fit(make_gan(max_iterations=4), tiny_data(), Measure(2, 4, 8), Watch(), logger=Memory())
+    fit(make_gan(max_iterations=4), tiny_data(), Measure(2, 4, UpdatePlan(8)), Watch(), logger=Memory())
     assert outputs_seen[1] == outputs_seen[3] == {"loss/discriminator", "loss/generator"}
     assert outputs_seen[2] == outputs_seen[4] > outputs_seen[1]
 
 
 def test_it_does_not_change_the_training(make_gan, tiny_data, fit):
     watched, alone = make_gan(), make_gan()
-    fit(watched, tiny_data(), Measure(2, 4, 8), logger=Memory())
+    fit(watched, tiny_data(), Measure(2, 4, UpdatePlan(8)), logger=Memory())
     alone.measuring = False
     fit(alone, tiny_data())
     weights = copy.deepcopy(alone.state_dict())

@@ -14,8 +14,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
 from torch import Tensor, nn
 
-from ganlab.callbacks.pictures import SamplePictures
-from ganlab.pictures import class_columns, image_grid, shown_classes
+from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
+from ganlab.callbacks.pictures import PlanePainter, SamplePictures
+from ganlab.pictures import class_columns, image_grid, plane_lattice, plane_limits, shown_classes
+from ganlab.tasks.building import build_data, build_model
 
 
 class Batch(NamedTuple):
@@ -107,6 +109,24 @@ class Model(lightning.LightningModule):
         self.iteration += 1
 
 
+class Structured(Model):
+    """Two codes within its latents, and its images at half the size first."""
+
+    def traversals(self, steps, generator):
+        base = self.latents(1, generator)
+        torch.rand(2)  # draws that a picture must not take from training
+        walks = []
+        for code in range(2):
+            walk = base.repeat(steps, 1)
+            walk[:, code] = torch.linspace(-1, 1, steps)
+            walks.append((f"c{code + 1}", walk))
+        return walks
+
+    def stages(self, latents, condition=None):
+        images = self.decode(latents, condition)
+        return [nn.functional.avg_pool2d(images, 2), images]
+
+
 class Recorder:
     """A logger whose experiment takes images."""
 
@@ -135,9 +155,9 @@ def written(folder: Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
-def fit(root: Path, callbacks: list, iterations=5, shape=(1, 8, 8), loggers=False):
+def fit(root: Path, callbacks: list, iterations=5, shape=(1, 8, 8), loggers=False, kind=Model):
     torch.manual_seed(1)
-    model = Model(shape)
+    model = kind(shape)
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     limits = {"accelerator": "cpu", "max_epochs": 1, "limit_train_batches": iterations}
     trainer = lightning.Trainer(logger=loggers, callbacks=callbacks, default_root_dir=root, **limits, **quiet)
@@ -145,12 +165,21 @@ def fit(root: Path, callbacks: list, iterations=5, shape=(1, 8, 8), loggers=Fals
     return model
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (2,)])
-def test_training_is_the_same_bit_for_bit(tmp_path, shape):
-    bare = fit(tmp_path, [], shape=shape)
+@pytest.mark.parametrize(
+    ("kind", "shape", "kinds"),
+    [
+        (Model, (1, 8, 8), [""]),
+        (Model, (2,), [""]),
+        (Structured, (1, 8, 8), ["", "levels_", "traversal_"]),
+        (Structured, (2,), ["", "traversal_"]),
+    ],
+)
+def test_training_is_the_same_bit_for_bit(tmp_path, kind, shape, kinds):
+    bare = fit(tmp_path, [], shape=shape, kind=kind)
     state_without = torch.get_rng_state()
-    watched = fit(tmp_path, [SamplePictures(tmp_path / "samples", every=2, points=50)], shape=shape)
-    assert written(tmp_path / "samples") == [f"iteration_{index:06d}.png" for index in (0, 2, 4, 5)]
+    watched = fit(tmp_path, [SamplePictures(tmp_path / "samples", every=2, points=50)], shape=shape, kind=kind)
+    names = [f"{prefix}iteration_{index:06d}.png" for prefix in kinds for index in (0, 2, 4, 5)]
+    assert written(tmp_path / "samples") == names
     assert torch.equal(state_without, torch.get_rng_state())
     weights, expected = watched.state_dict(), bare.state_dict()
     assert weights.keys() == expected.keys()
@@ -187,6 +216,66 @@ def test_pictures_show_what_the_model_makes_of_one_noise(tmp_path):
     with Image.open(tmp_path / "iteration_000006.png") as file:
         assert np.array_equal(np.asarray(file), np.asarray(image_grid(model.decode(expected), 4)))
         assert np.array_equal(np.asarray(file), recorder.images[2][1])
+
+
+def test_a_models_structure_is_drawn_beside_its_samples(tmp_path):
+    model, recorder = Structured(), Recorder()
+    run_hooks(SamplePictures(tmp_path, every=3), model, Data(), 4, recorder)
+    shown = [(tag, step) for tag, _, step, _ in recorder.images]
+    assert sorted(shown) == [(tag, step) for tag in ("levels", "samples", "traversal") for step in (0, 3, 4)]
+    painters = {
+        "traversal": TraversalPainter(model, torch.Generator().manual_seed(0)),
+        "levels": LevelPainter(model, torch.Generator().manual_seed(0)),
+    }
+    for tag, image, step, _ in recorder.images:
+        if tag in painters:
+            with Image.open(tmp_path / f"{tag}_iteration_{step:06d}.png") as file:
+                assert np.array_equal(np.asarray(file), image)
+            assert np.array_equal(image, np.asarray(painters[tag].paint(model))), "the same noise each time"
+
+
+def test_samples_are_the_same_whatever_is_drawn_beside_them(tmp_path):
+    plain, structured = Recorder(), Recorder()
+    for kind, recorder in ((Model, plain), (Structured, structured)):
+        torch.manual_seed(2)
+        run_hooks(SamplePictures(tmp_path / kind.__name__, every=1), kind(), Data(), 0, recorder)
+    (_, expected, _, _), = plain.images  # fmt: skip
+    (image,) = [image for tag, image, _, _ in structured.images if tag == "samples"]
+    assert np.array_equal(image, expected)
+
+
+def test_the_structure_of_a_conditional_model_has_its_conditions(tmp_path):
+    data = Data(num_classes=3)
+    model = Structured(condition_size=3)
+    run_hooks(SamplePictures(tmp_path, every=1), model, data, 0)
+    conditions = torch.arange(3), data.condition_names
+    for name, painter in (("traversal", TraversalPainter), ("levels", LevelPainter)):
+        expected = painter(model, torch.Generator().manual_seed(0), *conditions).paint(model)
+        with Image.open(tmp_path / f"{name}_iteration_000000.png") as file:
+            assert np.array_equal(np.asarray(file), np.asarray(expected))
+
+
+def test_codes_of_points_are_drawn_in_the_limits_of_the_real_ones(tmp_path):
+    model, data = Structured((2,)), Data((2,))
+    run_hooks(SamplePictures(tmp_path, every=1, points=60), model, data, 0)
+    real = data.examples(60).samples
+    expected = TraversalPainter(model, torch.Generator().manual_seed(0), real=real).paint(model)
+    with Image.open(tmp_path / "traversal_iteration_000000.png") as file:
+        assert np.array_equal(np.asarray(file), np.asarray(expected))
+    assert written(tmp_path) == ["iteration_000000.png", "traversal_iteration_000000.png"]
+
+
+def test_a_picture_that_was_cut_short_is_drawn_with_all_beside_it_on_resuming(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr("ganlab.callbacks.pictures.save_atomically", lambda picture, path: order.append(path.name))
+    model = Structured()
+    model.iteration = 4
+    (tmp_path / "traversal_iteration_000004.png").write_bytes(b"drawn before")
+    run_hooks(SamplePictures(tmp_path, every=4), model, Data(), 0)
+    assert len(order) == 3 and order[-1] == "iteration_000004.png", "the sign that all are there comes last"
+    (tmp_path / "iteration_000004.png").write_bytes(b"drawn before")
+    run_hooks(SamplePictures(tmp_path, every=4), model, Data(), 0)
+    assert len(order) == 3
 
 
 def test_a_count_that_is_no_square(tmp_path):
@@ -308,3 +397,35 @@ def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         run_hooks(SamplePictures(tmp_path / "file" / "samples", every=1), Model(), Data(), 2)
     assert len(caplog.records) == 1 and "\n" not in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "label"),
+    [
+        (["model=gan"], "probability", "discriminator: probability of real"),
+        (["model=gan", "model.loss=hinge"], "raw", "discriminator's score"),
+        (["model=gan", "model.relativistic=paired"], "raw", "discriminator's score"),
+        (["model=lsgan"], "raw", "discriminator's score"),
+        (["model=wgan"], "raw", "critic's score"),
+        (["model=wgan_gp"], "raw", "critic's score"),
+        (["model=fgan", "model.divergence=gan"], "probability", "discriminator: probability of real"),
+        (["model=fgan", "model.divergence=jensen_shannon"], "probability", "discriminator: probability of real"),
+        (["model=fgan", "model.divergence=kl"], "raw", "discriminator's score"),
+        (["model=cgan"], "probability", "discriminator: probability of real, highest over conditions"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_only_a_logit_is_drawn_as_a_probability(settings, monkeypatch, words, kind, label):
+    """A sigmoid of anything else would be no probability: a critic's scores have no zero, LSGAN's lie about 0 and 1."""
+    drawn = {}
+    monkeypatch.setattr("ganlab.callbacks.pictures.plane", lambda *points, **told: drawn.update(told))
+    config = settings(*words, "data=ring", "model.generator.width=8", "model.discriminator.width=8")
+    model = build_model(config)
+    data = build_data(config, model)
+    PlanePainter(model, data, 20, torch.Generator().manual_seed(0)).paint(model)
+    assert (drawn["field_kind"], drawn["field_label"]) == (kind, label)
+    corner = plane_lattice(plane_limits(data.examples(20).samples), 96)[:1]
+    asked = [torch.tensor([label]) for label in range(8)] if model.condition_size else [None]
+    score = torch.stack([model.score(corner, condition) for condition in asked]).max()
+    expected = score.sigmoid() if kind == "probability" else score
+    torch.testing.assert_close(drawn["field"][0, 0], expected)

@@ -9,6 +9,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 from ganlab.callbacks.measure import CHARTS, Measure
 from ganlab.callbacks.records import CSVRecord, RunTensorBoard
+from ganlab.counting import UpdatePlan
 
 
 def rows(folder):
@@ -143,7 +144,7 @@ def test_a_resume_at_a_logged_iteration_keeps_its_value(tmp_path):
 def test_a_run_leaves_scalars_and_the_layout_of_the_charts(make_gan, tiny_data, fit, tmp_path):
     board = RunTensorBoard(tmp_path, 0)
     record = CSVRecord(tmp_path, 0)
-    measure = Measure(2, 5, 8)
+    measure = Measure(2, 5, UpdatePlan(8))
     fit(make_gan(max_iterations=5), tiny_data(), measure, logger=[board, record])
     board.save()
     assert [step for step, _ in scalars(tmp_path, "grad_norm/generator")] == [2, 4, 5]

@@ -6,7 +6,7 @@ from ganlab.config.check import problems_of, unused_optimizers
 from ganlab.config.nearest import LISTED, nearest
 from ganlab.config.paths import conf_folder
 
-NEEDS_IMAGES, NEEDS_LABELS = {"dcgan"}, {"cgan"}
+NEEDS_IMAGES, NEEDS_LABELS = {"dcgan", "lapgan"}, {"acgan", "cgan", "semi_supervised_gan"}
 
 
 def lines_of(config, overrides=()):
@@ -36,7 +36,7 @@ def test_each_shipped_model_with_each_data(job, model, data):
     if model in NEEDS_IMAGES and len(declared["sample_shape"]) == 1:
         assert len(lines) == 1 and "this data set holds points" in lines[0]
     elif model in NEEDS_LABELS and declared["condition_size"] == 0:
-        assert len(lines) == 1 and "this model needs labels" in lines[0]
+        assert len(lines) == 1 and "choose labelled data" in lines[0]
     else:
         assert lines == []
 
@@ -192,6 +192,43 @@ def test_fp16_on_the_cpu(problems):
     ]
     assert problems("trainer.precision=16-mixed", "trainer.accelerator=cuda") == []
     assert problems("trainer.precision=bf16-mixed", "trainer.accelerator=cpu") == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "line"),
+    [
+        ("model=semi_supervised_gan", None),
+        ("model=semi_supervised_gan data=ring", None),
+        ("model=gan", "model=gan learns from no labels; labels_per_class is for model=semi_supervised_gan"),
+        ("model=cgan", "model=cgan is given the label of every sample; labels_per_class is for model=semi_"),
+        ("model=cgan +model.num_classes=10", "model=cgan is given the label of every sample; labels_per_class is"),
+        ("model=gan data.num_classes=0", "data=digits has no class labels (data.num_classes=0); set it to 0"),
+    ],
+)
+def test_labels_are_counted_out_only_to_a_model_that_learns_from_few(problems, choice, line):
+    told = [line for line in problems(*choice.split(), "data.labels_per_class=5") if "num_classes=10" not in line]
+    if line is None:
+        assert told == []
+    else:
+        assert len(told) == 1 and told[0].startswith(f"data.labels_per_class=5: {line}")
+    assert problems("model=gan", "data.labels_per_class=0") == []
+
+
+@pytest.mark.parametrize(("value", "kind"), [("-1", "greater than or equal to 0"), ("1.5", "an integer")])
+def test_a_number_of_labels_is_a_count(problems, value, kind):
+    assert problems(f"data.labels_per_class={value}") == [f"data.labels_per_class={value}: must be {kind}"]
+
+
+def test_a_models_conditions_are_as_long_as_the_datas(problems):
+    (line,) = problems("model=cgan", "model.condition_size=3")
+    assert line == (
+        "model.condition_size=3: data.condition_size=10 is how long the data's conditions are; "
+        "set model.condition_size=10"
+    )
+    assert problems("model=cgan", "model.condition_size=10") == []
+    assert problems("model=lapgan", "model.condition_size=0") == [], "a model need not look at them"
+    (line,) = problems("model=cgan", "model.condition_size=3", "data=uniform")
+    assert "data.condition_size=0" in line
 
 
 def test_nearest():

@@ -29,6 +29,8 @@ AUTO = {"_target_": "auto"}
         ("classifier_score", "digits", "classifier_score_digits"),
         ("precision", "digits", "precision"),
         ("w1", None, "w1"),
+        ("accuracy", "digits", "accuracy"),
+        ("accuracy", None, "accuracy"),
     ],
 )
 def test_only_inception_makes_a_fid(kind, extractor, name):
@@ -66,6 +68,8 @@ def test_an_extractor_is_called_as_it_is_configured(node, name):
     [
         ("auto", "auto", AUTO, []),
         (["fd", "recall"], "recall", AUTO, []),
+        (["accuracy"], "accuracy", AUTO, []),
+        ("auto", "acuracy", AUTO, ["metrics.monitor=acuracy: there is no such score; nearest: accuracy"]),
         (["fd_digits"], "auto", AUTO, []),
         (["fid", "kid"], "fid", INCEPTION, []),
         (["fdd"], "auto", AUTO, ["metrics.scores=fdd: there is no such score; nearest: fd"]),

@@ -27,7 +27,7 @@ def matched(images, theirs):
 def test_pixels_split_and_attributes_are_torchvisions(loaded, celeba_files, torchvisions, split):
     module = loaded("celeba", f"root={celeba_files}", "attributes=all", "batch_size=4")
     theirs = torchvisions(split)
-    samples, conditions = module.examples(100, split)
+    samples, conditions, _ = module.examples(100, split)
     order = matched(to_bytes(samples), theirs)
     assert sorted(order) == list(range(len(theirs)))
     assert torch.equal(conditions, theirs.attr[order].float())

@@ -16,7 +16,7 @@ def test_agrees_with_torchvision(loaded, cifar_files, monkeypatch):
     module = loaded("cifar10", f"root={cifar_files}", "batch_size=32")
     for split, train in (("train", True), ("test", False)):
         theirs = torchvision.datasets.CIFAR10(str(cifar_files), train=train)
-        samples, labels = module.examples(100, split)
+        samples, labels, _ = module.examples(100, split)
         assert np.array_equal(to_bytes(samples).permute(0, 2, 3, 1).numpy(), theirs.data)
         assert labels.tolist() == theirs.targets
     assert module.condition_names == theirs.classes
@@ -70,6 +70,6 @@ def test_batches_of_any_pickle_protocol_are_read(loaded, cifar_files):
     images = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         path.write_bytes(pickle.dumps({"data": images, "labels": [3, 9]}, protocol=protocol))
-        samples, labels = loaded("cifar10", f"root={cifar_files}").examples(5, "test")
+        samples, labels, _ = loaded("cifar10", f"root={cifar_files}").examples(5, "test")
         assert torch.equal(to_bytes(samples).flatten(1), torch.from_numpy(images))
         assert labels.tolist() == [3, 9]

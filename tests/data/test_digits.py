@@ -26,7 +26,7 @@ def test_both_halves_together_are_scikit_learns_digits(loaded):
     module = loaded("digits", "image_size=8", "margin=0")
     found = {}
     for split in ("train", "test"):
-        samples, labels = module.examples(2000, split)
+        samples, labels, _ = module.examples(2000, split)
         for image, label in zip(to_bytes(samples), labels, strict=True):
             found.setdefault((image.numpy().tobytes(), int(label)), []).append(split)
     digits = load_digits()

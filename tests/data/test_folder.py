@@ -88,7 +88,7 @@ def test_sub_folders_are_classes_if_asked(loaded, classes, labels):
     module = loaded("image_folder", f"root={classes}", "num_classes=3", f"labels={labels}", "test_fraction=0.5")
     assert module.condition_names == ["cats", "dogs", "owls"] and module.condition_size == 3
     for split in ("train", "test"):
-        samples, conditions = module.examples(30, split)
+        samples, conditions, _ = module.examples(30, split)
         assert torch.equal(to_bytes(samples)[:, 0, 0, 0].long(), conditions + 1)
         assert conditions.dtype == torch.int64
     # The first samples are no class's alone.
@@ -207,8 +207,8 @@ def test_large_sets_stay_on_the_disk(loaded, root, monkeypatch):
     monkeypatch.setattr("ganlab.data.folder.IN_MEMORY", 100)
     large = loaded("image_folder", *overrides)
     assert isinstance(small.train, MemoryImages) and isinstance(large.train, MappedImages)
-    for (one, _), (other, _), _ in zip(small.train_dataloader(), large.train_dataloader(), range(8), strict=False):
-        assert torch.equal(one, other)
+    for one, other, _ in zip(small.train_dataloader(), large.train_dataloader(), range(8), strict=False):
+        assert torch.equal(one.samples, other.samples)
 
 
 def test_home_is_expanded(build, monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from ganlab.errors import DataError
 
 
 def all_bytes(module, split):
-    samples, labels = module.examples(10_000, split)
+    samples, labels, _ = module.examples(10_000, split)
     return to_bytes(samples), labels
 
 

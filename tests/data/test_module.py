@@ -4,6 +4,7 @@ import lightning
 import pytest
 import torch
 
+from ganlab.counting import UpdatePlan
 from ganlab.data.image_source import MappedImages, MemoryImages
 from ganlab.errors import DataError
 
@@ -73,7 +74,7 @@ def test_setting_up_again_changes_nothing(loaded):
 
 def test_iterations_and_updates_that_the_task_sets(loaded):
     module = loaded("digits", "batch_size=10")
-    module.seed, module.batches_per_iteration = 7, 3
+    module.seed, module.update_plan = 7, UpdatePlan(3)
     whole = module.train_dataloader()
     module.start_iteration = 5
     module.trainer = alone_of(2, rank=1)

@@ -9,7 +9,7 @@ def test_the_class_is_the_number_that_the_channels_show():
     """Digit images that are constant: the value tells the digit."""
     digits = torch.arange(10)
     images = (digits * 20).to(torch.uint8).view(10, 1, 1, 1).expand(10, 1, 4, 4).contiguous()
-    samples, labels = StackedDigits(images, digits, labelled=True).draw(5000, torch.Generator().manual_seed(0))
+    samples, labels, _ = StackedDigits(images, digits, labelled=True).draw(5000, torch.Generator().manual_seed(0))
     shown = ((samples[:, :, 0, 0] + 1) * 127.5 / 20).round().long()
     assert torch.equal(labels, shown @ torch.tensor([100, 10, 1]))
     assert (samples == samples[:, :, :1, :1]).all()
@@ -24,8 +24,9 @@ def test_channels_are_digits_of_the_split(loaded, size):
     module = loaded("stacked_digits", f"image_size={size}", "test_count=64", "batch_size=32")
     plain = loaded("digits", f"image_size={size}")
     assert module.condition_size == 1000 and module.condition_names[7] == "007"
-    for split, (samples, labels) in (("train", next(iter(module.train_dataloader()))), ("test", module.test.first(64))):
-        real, digits = plain.examples(1000, split)
+    drawn = {"train": next(iter(module.train_dataloader())), "test": module.test.first(64)}
+    for split, (samples, labels, _) in drawn.items():
+        real, digits, _ = plain.examples(1000, split)
         assert samples.shape[1:] == (3, size, size)
         for channel, power in enumerate((100, 10, 1)):
             nearest = (samples[:, channel].flatten(1)[:, None] - real.flatten(1)).abs().amax(2).min(1)

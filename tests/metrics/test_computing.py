@@ -96,3 +96,14 @@ def test_labels_of_the_kept_pixels_are_enough():
 def test_the_classifier_score_is_split_as_usual_where_there_are_enough(count, splits):
     score = compute_scores(["classifier_score"], Scene(observation(0, count), reference(1)))["classifier_score"]
     assert score.protocol == {"splits": splits} and ("sd" in score.beside) == (splits > 1)
+
+
+def test_accuracy_is_the_share_that_is_right_beside_what_the_commonest_class_would_give():
+    """Of classes of 6, 3 and 1: not the mean over the classes, which would be 4/9."""
+    true = torch.tensor([0, 0, 0, 1, 0, 1, 0, 2, 0, 1])
+    found = torch.tensor([0, 0, 0, 2, 0, 1, 1, 1, 2, 1])
+    scene = Scene(observation(0), reference(1), classified=(found, true))
+    score = compute_scores(["accuracy"], scene)["accuracy"]
+    assert score.value == pytest.approx(6 / 10, abs=1e-15)
+    assert score.beside == {"commonest_class": pytest.approx(6 / 10)}
+    assert score.told("accuracy", None, {})["better"] == "higher"

@@ -22,7 +22,7 @@ def plain_loop(generator, discriminator, batches, drawn, make_optimizer, updates
     """As anyone would write Algorithm 1; `drawn` serves the latents. Returns the last losses."""
     optimizer_g, optimizer_d = make_optimizer(generator.parameters()), make_optimizer(discriminator.parameters())
     drawn = iter(drawn)
-    for real, conditions in batches:
+    for real, conditions, _ in batches:
         reals = real.chunk(updates * accumulate)
         asked = conditions.chunk(updates * accumulate) if conditions is not None else [None] * len(reals)
         for update in range(updates):
@@ -90,7 +90,7 @@ def test_a_conditional_gan_equals_a_plain_loop_with_either_loss(make_gan, tiny_d
     generator, discriminator = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
     drawn, data = recording(model), tiny_data(6, classes=3, dtype=torch.float64)
     fit(model, data)
-    batches = [(samples, one_hot(labels, 3).double()) for samples, labels in data.batches]
+    batches = [(samples, one_hot(labels, 3).double(), None) for samples, labels, _ in data.batches]
     plain_loop(generator, discriminator, batches, drawn, ALGORITHMS["adam"][1], minimax=loss == "minimax")
     assert_same(model.generator, generator, rtol=1e-9, atol=1e-11)
     assert_same(model.discriminator, discriminator, rtol=1e-9, atol=1e-11)
@@ -234,8 +234,8 @@ def test_the_average_follows_the_generator_once_an_iteration(make_gan, tiny_data
 class Penalised:
     """A family with a penalty and a constraint, as later papers have them."""
 
-    def discriminator_penalties(self, real, fakes, conditions):
-        return {"penalty/scores": 0.25 * self.discriminator(real, conditions).square().mean()}
+    def discriminator_extras(self, given, real, fake):
+        return {"penalty/scores": 0.25 * real.scores.square().mean()}
 
     def after_discriminator_update(self):
         self.constrained = getattr(self, "constrained", 0) + 1

@@ -7,6 +7,7 @@ import torch
 from lightning import Callback
 from torch import nn
 
+from ganlab.counting import UpdatePlan
 from ganlab.models.base import GenerativeModel, derived_seed
 
 
@@ -25,7 +26,7 @@ class Tally(Callback):
 @pytest.mark.parametrize("updates", [1, 5])
 def test_a_run_has_as_many_iterations_as_it_was_given(make_gan, tiny_data, fit, updates, accumulate):
     model, tally = make_gan(discriminator_updates=updates, accumulate=accumulate, max_iterations=12), Tally()
-    assert model.batches_per_iteration == updates * accumulate
+    assert model.update_plan == UpdatePlan(updates)
     fit(model, tiny_data(2 * updates * accumulate), tally)
     assert tally.iterations == list(range(1, 13))
     assert tally.steps == {"generator": 12, "discriminator": 12 * updates}

@@ -47,13 +47,13 @@ def test_an_iteration_descends_the_penalised_loss(make_gan, tiny_data, fit, clas
     before, generator = copy.deepcopy(model.discriminator), copy.deepcopy(model.generator)
     drawn, shares, last, data = (
         recording(model),
-        recording(model, "_draw_shares"),
+        recording(model, "draw_shared"),
         Last(),
         tiny_data(classes=classes, dtype=torch.float64),
     )
     fit(model, data, last)
 
-    real, labels = data.batches[0]
+    real, labels, _ = data.batches[0]
     conditions = one_hot(labels, classes).double() if classes else None
     fakes = generator(drawn[0], conditions).detach()
     penalties, mean_norm = by_hand(before, real, fakes, conditions, shares[0], options)
@@ -96,7 +96,7 @@ def test_two_processes_see_the_halves_of_what_one_sees(make_gan):
         model.iteration = 3
         model.begin_iteration()
         model.draw_latents(len(real))
-        weighted, observed = model._gradient_penalties(real, fakes, None)
+        weighted, observed = model.gradient_penalties(real, fakes, None, model.observe)
         return {tag: value.item() for tag, value in (weighted | observed).items()}
 
     whole = penalties(real, fakes)
@@ -109,13 +109,13 @@ def test_two_processes_see_the_halves_of_what_one_sees(make_gan):
 def test_the_shares_are_one_a_sample_uniform_and_new_each_time(make_gan):
     model = make_gan(**ALL)
     model.begin_iteration()
-    first, second = model._draw_shares(4000), model._draw_shares(4000)
+    first, second = model.draw_shared(4000, draw=torch.rand), model.draw_shared(4000, draw=torch.rand)
     assert first.shape == (4000,) and 0 <= first.min() < 0.01 and 0.99 < first.max() <= 1
     assert abs(first.mean().item() - 0.5) < 5 * 12**-0.5 / 4000**0.5
     assert not torch.equal(first, second)
     torch.rand(3)
     model.begin_iteration()
-    assert torch.equal(model._draw_shares(4000), first)
+    assert torch.equal(model.draw_shared(4000, draw=torch.rand), first)
 
 
 def test_a_run_that_goes_on_equals_one_that_never_stopped(make_gan, tiny_data, fit):

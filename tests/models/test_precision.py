@@ -16,6 +16,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch.nn.functional import softplus
 
 from ganlab.callbacks.measure import Measure
+from ganlab.counting import UpdatePlan
 from recording import recording
 
 SGD = {"algorithm": "sgd", "lr": 0.5}
@@ -116,7 +117,7 @@ def test_both_networks_make_the_steps_that_they_make_unscaled(make_gan, tiny_dat
     """The order backward, backward, step, step would give the generator a step of half the length."""
     model = make_gan(optimizer=SGD, max_iterations=1, gradient_scaling=True, discriminator_updates=updates)
     untouched, drawn, data = copy.deepcopy(model), recording(model), tiny_data(8 * updates)
-    watch, measure = Gradients(), Measure(1, 1, 8)
+    watch, measure = Gradients(), Measure(1, 1, UpdatePlan(8))
     fit(model, data, watch, measure, plugins=[fp16])
     generator, discriminator, norms = plain_iteration(untouched, data.batches[0], drawn, updates)
     for name, network in (("generator", generator), ("discriminator", discriminator)):
@@ -130,7 +131,7 @@ def test_both_networks_make_the_steps_that_they_make_unscaled(make_gan, tiny_dat
 def test_clipping_acts_on_unscaled_gradients_and_the_logged_norm_is_before_it(make_gan, tiny_data, fit, fp16):
     def run(plugins, scaling, **clip):
         model = make_gan(optimizer={**SGD, **clip}, max_iterations=1, gradient_scaling=scaling)
-        before, measure = copy.deepcopy(model), Measure(1, 1, 8)
+        before, measure = copy.deepcopy(model), Measure(1, 1, UpdatePlan(8))
         fit(model, tiny_data(), measure, plugins=plugins)
         return {name: moved(model, before, name).norm().item() / 0.5 for name in model.trained_networks}, measure.latest
 

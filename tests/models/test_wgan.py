@@ -6,8 +6,9 @@ import pytest
 import torch
 from lightning import Callback
 
+from ganlab.data.stream import BatchStream
 from ganlab.errors import ConfigError
-from ganlab.tasks.building import build_model
+from ganlab.tasks.building import build_data, build_model
 
 SMALL = ["model=wgan", "data=ring", "model.generator.width=8", "model.discriminator.width=8"]
 IMAGES = ["data=digits", "data.image_size=16", "model.generator.width=4", "model.discriminator.width=4"]
@@ -81,7 +82,78 @@ def test_what_a_critic_logs(settings, tiny_data, fit):
     assert not any(tag.startswith("accuracy/") for tag in logged)
 
 
-@pytest.mark.parametrize("word", ["model.clip=0", "model.clip=-0.01", "model.discriminator_updates=0"])
+WARM = ["model.warmup_iterations=2", "model.warmup_updates=7", "model.warmup_every=4", "model.discriminator_updates=3"]
+STEPS = [7, 7, 3, 3, 7, 3]
+
+
+class Steps(Callback):
+    """The steps of each network's optimizer, iteration by iteration."""
+
+    def __init__(self):
+        self.now = {"generator": 0, "discriminator": 0}
+        self.taken = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.now[pl_module.network_of(optimizer)] += 1
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.taken.append((self.now["generator"], self.now["discriminator"]))
+        self.now = dict.fromkeys(self.now, 0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_a_warm_up_trains_the_critic_as_often_as_planned_on_the_next_rows(settings, fit, accumulate, start):
+    config = settings(
+        "model=wgan", "data=digits", "data.image_size=8", "data.batch_size=40", "model/networks=mlp", *WARM
+    )
+    model = build_model(config)
+    model.prepare_training(optimizers=config["optimizer"], seed=0, max_iterations=len(STEPS), accumulate=accumulate)
+    model.iteration = start
+    data = build_data(config, model)
+    data.setup()
+    seen, answer = [], model.answer
+
+    def watched(real, *others):
+        seen.append(real)
+        return answer(real, *others)
+
+    model.answer = watched
+    steps = Steps()
+    fit(model, data, steps)
+    assert steps.taken == [(1, count) for count in STEPS[start:]]
+    # One batch after another of the order that has no updates; with accumulation the generator sees its own again.
+    single = BatchStream(data.train, 40, seed=config["seed"])
+    place = sum(STEPS[:start]) * accumulate
+    expected = []
+    for count in STEPS[start:]:
+        batches = [single.batch(place + index).samples for index in range(count * accumulate)]
+        expected += batches + (batches[-accumulate:] if accumulate > 1 else [])
+        place += count * accumulate
+    assert len(seen) == len(expected)
+    assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
+
+
+def test_without_a_warm_up_the_plan_is_constant(settings):
+    plan = build_model(settings(*SMALL)).update_plan
+    assert [plan.at(i) for i in (0, 1, 500)] == [5, 5, 5]
+
+
+def test_a_warm_up_and_balanced_updates_are_refused_together(settings):
+    words = [*SMALL, "model.balanced=true", "model.discriminator_updates=1", "model.warmup_every=5"]
+    with pytest.raises(
+        ConfigError, match=r"model\.warmup_iterations=0, model\.warmup_every=5: with model\.balanced=true"
+    ):
+        build_model(settings(*words))
+
+
+IMPOSSIBLE = [
+    *("model.clip=0", "model.clip=-0.01", "model.discriminator_updates=0"),
+    *("model.warmup_iterations=-1", "model.warmup_updates=0", "model.warmup_every=-1"),
+]
+
+
+@pytest.mark.parametrize("word", IMPOSSIBLE)
 def test_impossible_values_are_refused_by_name(settings, word):
     with pytest.raises(ConfigError, match=word.split("=")[0].replace(".", r"\.")):
         settings("model=wgan", word)

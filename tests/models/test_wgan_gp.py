@@ -18,4 +18,4 @@ def test_the_defaults_are_the_papers(settings, words):
     model = build_model(config)
     assert isinstance(model, WassersteinModel) and not isinstance(model, WGAN)
     assert not any("Norm" in type(module).__name__ for module in model.discriminator.modules())
-    assert (model.gradient_penalty, model.threshold) == (10.0, None)
+    assert (model.penalties.gradient, model.threshold) == (10.0, None)

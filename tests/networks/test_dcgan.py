@@ -13,8 +13,8 @@ def generator(size=16, channels=1, condition_size=0, width=4, latent_dim=5):
     return DCGANGenerator(latent_dim, condition_size, sample_shape=[channels, size, size], width=width)
 
 
-def discriminator(size=16, channels=1, condition_size=0, width=4):
-    return DCGANDiscriminator(condition_size, sample_shape=[channels, size, size], width=width)
+def discriminator(size=16, channels=1, condition_size=0, width=4, **options):
+    return DCGANDiscriminator(condition_size, sample_shape=[channels, size, size], width=width, **options)
 
 
 def traced(network, *inputs):
@@ -156,3 +156,103 @@ def test_results_do_not_depend_on_the_memory_format():
     torch.testing.assert_close(makes(latents, conditions), made)
     torch.testing.assert_close(judges(images.contiguous(memory_format=torch.channels_last), conditions), scores)
     assert made.std() > 0 and scores.std() > 0
+
+
+# -- features, head and conditions of the discriminator -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("conditioning", ["planes", "embedded", "projection"])
+@pytest.mark.parametrize("size", [8, 32])
+@torch.no_grad()
+def test_the_score_is_the_heads_of_the_features(size, conditioning):
+    torch.manual_seed(0)
+    judges = discriminator(size, 2, 3, conditioning=conditioning).eval()
+    images, conditions = torch.randn(5, 2, size, size), torch.randn(5, 3)
+    features = judges.features(images, conditions)
+    assert features.shape == (5, judges.feature_count) == (5, 4 * (size // 8) * 16)
+    assert torch.equal(judges.head(features, conditions), judges(images, conditions))
+
+
+@torch.no_grad()
+def test_features_are_the_last_maps_with_channels_fastest():
+    torch.manual_seed(0)
+    judges = discriminator(16).eval()
+    images = torch.randn(2, 1, 16, 16)
+    maps, features = judges.layers(images), judges.features(images)
+    for row, column, channel in [(0, 0, 1), (0, 1, 0), (3, 2, 7)]:
+        assert torch.equal(features[:, (row * 4 + column) * 8 + channel], maps[:, channel, row, column])
+    torch.testing.assert_close(judges.head(features), features @ judges.score.weight[0] + judges.score.bias)
+
+
+@torch.no_grad()
+def test_embedded_conditions_are_one_plane_of_the_first_convolutions_input():
+    torch.manual_seed(0)
+    judges, conditions = discriminator(16, 2, 1000, conditioning="embedded"), torch.randn(2, 1000)
+    seen = []
+    judges.layers[0].register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    images = torch.randn(2, 2, 16, 16)
+    judges(images, conditions)
+    assert seen[0].shape == (2, 3, 16, 16)
+    assert torch.equal(seen[0][:, :2], images)
+    for row, column in [(0, 0), (0, 1), (5, 3), (15, 15)]:
+        expected = (judges.embedded.map.weight[row * 16 + column] * conditions).sum(1)
+        torch.testing.assert_close(seen[0][:, 2, row, column], expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_projected_conditions_add_their_inner_product_with_the_features():
+    """Miyato & Koyama 2018, equation 4: ψ(φ(x)) + ⟨V y, φ(x)⟩, with features that know nothing of the condition."""
+    torch.manual_seed(0)
+    judges = discriminator(16, 1, 3, conditioning="projection").double().eval()
+    images, conditions = torch.randn(4, 1, 16, 16).double(), torch.randn(4, 3).double()
+    features = judges.features(images, conditions)
+    assert torch.equal(features, judges.features(images))
+    plain = [sum(a * b for a, b in zip(row, judges.score.weight[0], strict=True)) for row in features]
+    products = [(judges.projection.map.weight @ y) @ row for y, row in zip(conditions, features, strict=True)]
+    expected = torch.stack(plain) + judges.score.bias + torch.stack(products)
+    torch.testing.assert_close(judges(images, conditions), expected)
+    assert torch.stack(products).std() > 1e-3
+
+
+@pytest.mark.parametrize("conditioning", ["planes", "embedded", "projection"])
+@torch.no_grad()
+def test_each_of_several_outputs_is_scored_as_one_alone_would_be(conditioning):
+    torch.manual_seed(0)
+    several = DCGANDiscriminator(3, 4, sample_shape=[1, 8, 8], width=4, conditioning=conditioning).eval()
+    images, conditions = torch.randn(5, 1, 8, 8), torch.randn(5, 3)
+    scores = several(images, conditions)
+    assert scores.shape == (5, 4)
+    alone = discriminator(8, 1, 3, conditioning=conditioning).eval()
+    for output in range(4):
+        state = several.state_dict()
+        alone.load_state_dict(state | {key: state[key][output : output + 1] for key in ("score.weight", "score.bias")})
+        torch.testing.assert_close(alone(images, conditions), scores[:, output])
+
+
+def test_projections_begin_as_dcgan_has_it():
+    torch.manual_seed(0)
+    weight = discriminator(32, 1, 10, width=8, conditioning="projection").projection.map.weight
+    assert abs(weight.std().item() - 0.02) < 5 * 0.02 / (2 * weight.numel()) ** 0.5
+
+
+@pytest.mark.parametrize("conditioning", ["embedded", "projection"])
+@torch.no_grad()
+def test_without_conditions_the_way_they_would_enter_makes_no_difference(conditioning):
+    torch.manual_seed(0)
+    plain = discriminator(16)
+    torch.manual_seed(0)
+    other = discriminator(16, conditioning=conditioning)
+    state = plain.state_dict()
+    assert list(other.state_dict()) == list(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in other.state_dict().items())
+    images = torch.randn(3, 1, 16, 16)
+    assert torch.equal(other(images), plain(images))
+
+
+@pytest.mark.parametrize("conditioning", ["embedded", "projection"])
+@torch.no_grad()
+def test_a_learnt_condition_changes_what_is_scored(conditioning):
+    torch.manual_seed(0)
+    judges = discriminator(condition_size=3, conditioning=conditioning).eval()
+    images, first, second = torch.randn(2, 1, 16, 16), torch.eye(3)[[0, 0]], torch.eye(3)[[1, 1]]
+    assert not torch.allclose(judges(images, first), judges(images, second), rtol=1e-3)

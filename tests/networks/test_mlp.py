@@ -76,3 +76,26 @@ def test_a_condition_changes_what_is_made_and_what_is_scored():
     latents, points = torch.randn(2, 4), torch.randn(2, 2)
     assert not torch.allclose(makes(latents, first), makes(latents, second))
     assert not torch.allclose(judges(points, first), judges(points, second))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@torch.no_grad()
+def test_the_features_are_the_last_hidden_layer_and_the_head_the_rest(depth):
+    torch.manual_seed(0)
+    judges = MLPDiscriminator(3, sample_shape=[1, 4, 4], width=9, depth=depth, norm="batch").eval()
+    images, conditions = torch.randn(5, 1, 4, 4), torch.randn(5, 3)
+    features = judges.features(images, conditions)
+    assert features.shape == (5, judges.feature_count) == (5, 9)
+    assert torch.equal(features, judges.layers[:-1](torch.cat([images.flatten(1), conditions], 1)))
+    whole = judges.layers(torch.cat([images.flatten(1), conditions], 1)).squeeze(1)
+    assert torch.equal(judges.head(features, conditions), whole)
+    assert torch.equal(judges(images, conditions), whole)
+
+
+@torch.no_grad()
+def test_each_of_several_outputs_is_a_linear_map_of_the_features():
+    torch.manual_seed(0)
+    judges = MLPDiscriminator(0, 4, sample_shape=[2], width=9, depth=2)
+    points, last = torch.randn(5, 2), judges.layers[-1]
+    assert judges(points).shape == (5, 4)
+    torch.testing.assert_close(judges(points), judges.features(points) @ last.weight.T + last.bias)

@@ -7,6 +7,7 @@ import torch
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
+from ganlab.callbacks.held_out import HeldOut
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
@@ -29,16 +30,16 @@ def built(settings, folder: Path, *words: str):
 def test_the_guard_judges_first_and_the_best_is_chosen_among_what_was_saved(settings, tmp_path):
     _, _, trainer = built(settings, tmp_path, "trainer.evaluate_every=5")
     kinds = [type(callback) for callback in trainer.callbacks[0].members]
-    assert kinds == [FiniteGuard, Measure, SamplePictures, Checkpoints, Evaluate, ProgressBar, EndOnSignal]
+    assert kinds == [FiniteGuard, Measure, HeldOut, SamplePictures, Checkpoints, Evaluate, ProgressBar, EndOnSignal]
 
 
 def test_images_are_counted_over_updates_accumulation_and_processes(settings, tmp_path):
     words = ["model.discriminator_updates=5", "trainer.accumulate=2", "data.batch_size=8"]
     config, model, trainer = built(settings, tmp_path, *words)
-    assert member(trainer, Measure).images_per_iteration == 8 * 5 * 2
-    assert model.batches_per_iteration == 5
+    assert member(trainer, Measure).images.before(3) == 3 * 8 * 5 * 2
+    assert model.update_plan.at(0) == 5
     model.prepare_training(optimizers=config["optimizer"], seed=0, max_iterations=1, accumulate=2)
-    assert build_data(config, model).batches_per_iteration == 10
+    assert build_data(config, model).update_plan.at(0) == 10
 
 
 def test_the_trainer_has_no_clock_and_no_checkpoints_of_its_own(settings, tmp_path):

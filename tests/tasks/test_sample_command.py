@@ -51,3 +51,7 @@ def test_a_damaged_checkpoint(refused, tmp_path, content):
 def test_the_usage_names_every_key():
     for key in sample.SampleOptions.model_fields:
         assert f"\n  {key} " in sample.USAGE
+
+
+def test_the_usage_tells_of_the_pictures_that_only_some_models_have():
+    assert "traversal.png" in sample.USAGE and "levels.png" in sample.USAGE

@@ -6,9 +6,17 @@ import pytest
 import torch
 from PIL import Image
 
+from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
 from ganlab.errors import ConfigError, OutputError
 from ganlab.pictures import image_grid, to_bytes
-from ganlab.tasks.sampling import condition_cycle, fresh_folder, write_generated, write_interpolation, write_samples
+from ganlab.tasks.sampling import (
+    condition_cycle,
+    fresh_folder,
+    write_generated,
+    write_interpolation,
+    write_samples,
+    write_structure,
+)
 
 
 class Double:
@@ -32,6 +40,20 @@ class Double:
         if condition is not None:
             out = out + (self.offsets[condition] if condition.ndim == 1 else condition @ self.offsets)
         return (out / 3).tanh().unflatten(1, self.sample_shape)
+
+
+class Structured(Double):
+    """With two codes among its latents, and its images at half the size first."""
+
+    def traversals(self, steps, generator):
+        walks = [self.latents(1, generator).repeat(steps, 1) for _ in range(2)]
+        for code, walk in enumerate(walks):
+            walk[:, code] = torch.linspace(-1, 1, steps)
+        return [("c1", walks[0]), ("c2", walks[1])]
+
+    def stages(self, latents, condition=None):
+        images = self.decode(latents, condition)
+        return [torch.nn.functional.avg_pool2d(images, 2), images]
 
 
 def load(folder):
@@ -173,6 +195,37 @@ def test_uniform_priors_walk_straight(tmp_path):
     walk = model.seen.unflatten(0, (2, -1))
     torch.testing.assert_close(walk[:, 4], ends.mean(0))
     assert walk.abs().max() <= 1
+
+
+def test_a_models_structure_is_drawn_with_the_noise_of_the_seed(tmp_path):
+    model = Structured()
+    folder = write_generated(model, tmp_path, count=4, seed=3)
+    assert sorted(os.listdir(folder)) == ["grid.png", "images", "levels.png", "samples.npz", "traversal.png"]
+    for name, painter in (("traversal.png", TraversalPainter), ("levels.png", LevelPainter)):
+        expected = painter(model, torch.Generator().manual_seed(3)).paint(model)
+        with Image.open(folder / name) as picture:
+            assert np.array_equal(np.asarray(picture), np.asarray(expected))
+    assert "traversal.png is there already" in mistake(OutputError, write_structure, model, folder)
+
+
+@pytest.mark.parametrize(
+    ("condition", "shown", "legend"), [(None, [0, 1, 2], []), ([2, 0], [2, 0], []), (1, [1], ["all: bee fly"])]
+)
+def test_structure_takes_the_conditions_that_were_asked_for(tmp_path, condition, shown, legend):
+    model, names = Structured(condition_size=3), ["ant", "bee_fly", "cat"]
+    write_structure(model, tmp_path, condition=condition, names=names)
+    given = torch.tensor(shown), [names[index] for index in shown], legend
+    for name, painter in (("traversal.png", TraversalPainter), ("levels.png", LevelPainter)):
+        expected = painter(model, torch.Generator().manual_seed(0), *given).paint(model)
+        with Image.open(tmp_path / name) as picture:
+            assert np.array_equal(np.asarray(picture), np.asarray(expected))
+
+
+def test_codes_of_points_are_panels_and_points_have_no_levels(tmp_path):
+    folder = write_generated(Structured((2,)), tmp_path, count=20)
+    assert sorted(os.listdir(folder)) == ["points.png", "samples.npz", "traversal.png"]
+    with Image.open(folder / "traversal.png") as picture:
+        assert picture.size == (800, 395), "a panel for each code"
 
 
 def test_everything_in_one_fresh_folder(tmp_path):

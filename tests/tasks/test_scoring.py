@@ -7,12 +7,16 @@ import numpy
 import pytest
 import torch
 
+from ganlab.callbacks.checkpoints import BEST, AtomicCheckpointIO, Checkpoints
+from ganlab.callbacks.evaluation import RECORD, Evaluate
+from ganlab.callbacks.finite import FiniteGuard
 from ganlab.data.digits import DigitsData
 from ganlab.data.points import RingData
 from ganlab.data.stacked_digits import StackedDigitsData
 from ganlab.errors import ConfigError, TrainingError
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.ranks import Ranks
+from ganlab.tasks.score_table import Column, score_table
 from ganlab.tasks.scoring import Scorer
 from two_processes import on_two_ranks
 
@@ -35,7 +39,7 @@ class Model:
     """Draws the training images that the latents point at; `spoil` changes them."""
 
     name, iteration, device, weights_sampled = "replay", 7, torch.device("cpu"), "averaged"
-    generates, reconstructs = True, False
+    generates, reconstructs, classifies = True, False, False
 
     def __init__(self, data, condition_size=0, spoil=lambda images: images):
         self.source = data.train
@@ -65,6 +69,25 @@ class Autoencoder(Model):
 
     def reconstruct(self, samples, condition=None):
         return self.spoil(samples)
+
+
+class Counter(Model):
+    """Takes the number of an image's pixels that are not black, modulo 10, for its class."""
+
+    classifies, weights_sampled = True, "averaged"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.batches = []
+
+    def classify(self, samples):
+        assert not torch.is_grad_enabled()
+        self.batches.append(len(samples))
+        return torch.nn.functional.one_hot(lit(samples), 10) - 0.5
+
+
+def lit(samples):
+    return (samples > -1).flatten(1).sum(1) % 10
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +288,96 @@ def test_scoring_a_real_model_moves_nothing_of_it_and_nothing_global(digits, sco
     assert (numpy.random.get_state()[1] == states[1]).all()
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
     assert modes == {name: module.training for name, module in model.named_modules()}
+
+
+def test_accuracy_is_of_the_whole_test_split_and_says_so(digits, scorer):
+    model = Counter(digits)
+    scores = scorer(model)(model)
+    score, others = scores.pop("metric/accuracy"), scores["metric/fd_digits"]["protocol"]
+    everything = digits.test.gather(torch.arange(898))
+    right = sum(int(lit(image[None])) == int(label) for image, label in zip(*everything[:2], strict=True))
+    assert 0 < right < 898 and score["value"] == pytest.approx(right / 898, abs=1e-12)
+    assert score["real"] is None and score["better"] == "higher"
+    assert model.batches == [64] * 14 + [2], "more than `count`, and each once"
+    protocol = score["protocol"]
+    expected = {"metric": "accuracy", "count": 898, "reference": "test", "reference_count": 898, "weights": "last"}
+    expected |= {"samples": "the whole test split, classified", "seed": None, "extractor": None, "iteration": 7}
+    assert {key: protocol[key] for key in expected} == expected
+    assert protocol["reference_sha256"] == others["reference_sha256"], "the same 898 test images"
+    assert (others["weights"], others["count"], others["seed"]) == ("averaged", 200, 0)
+    against_train = scorer(model, scores=["accuracy"])(model, reference="train", seed=5)["metric/accuracy"]
+    assert {**against_train, "protocol": None} == {**score, "protocol": None} and against_train["protocol"] == protocol
+    rows = score_table("", [Column("against test", {"metric/accuracy": score, **scores})]).splitlines()
+    (row,) = [line.split() for line in rows if line.split()[:1] == ["accuracy"]]
+    assert row[:4] == ["accuracy", "↑", f"{right / 898:#.3g}", "test"], "and nothing in the column of real samples"
+
+
+@pytest.mark.parametrize("batch_size", [64, 449])
+def test_two_processes_classify_half_of_the_test_split_each(digits, scorer, batch_size):
+    model = Counter(digits)
+    alone = scorer(model, scores=["accuracy"], batch_size=batch_size)(model)["metric/accuracy"]
+
+    def share(rank):
+        torch.set_num_threads(1)
+        own = Counter(digits)
+        scores = scorer(own, scores=["accuracy"], batch_size=batch_size)(own, Ranks(rank, 2))
+        return sum(own.batches), scores
+
+    (seen, scores), (others, nothing) = on_two_ranks(share, timeout=120)
+    assert nothing == {} and scores == {"metric/accuracy": alone}
+    assert seen == others == 449
+
+
+def test_an_odd_row_is_counted_once_by_two_processes(scorer):
+    """9 points, of which two processes see 5 each: the last one stands in, and is not counted."""
+    data = RingData(name="ring", batch_size=8, sample_shape=[2], std=0.0, test_count=9, num_classes=8, condition_size=8)
+    data.setup()
+
+    def share(rank):
+        model = Model(data)
+        model.classifies = True
+        last = data.test.points[8]
+        model.classify = lambda points: torch.eye(9)[
+            torch.where((points == last).all(1), 8, torch.cdist(points, data.modes).argmin(1))
+        ]
+        return scorer(model, data, extractor=False, scores=["accuracy"])(model, Ranks(rank, 2))
+
+    wrong = int((data.test.points == data.test.points[8]).all(1).sum())
+    scores, _ = on_two_ranks(share, timeout=120)
+    assert scores["metric/accuracy"]["value"] == pytest.approx((9 - wrong) / 9)
+
+
+def test_class_scores_that_are_no_numbers_are_not_scored(digits, scorer):
+    model = Counter(digits)
+    model.classify = lambda samples: torch.full((len(samples), 10), float("nan"))
+    with pytest.raises(TrainingError, match="class scores of iteration 7 are not finite"):
+        scorer(model, scores=["accuracy"])(model)
+
+
+def test_the_best_checkpoint_may_be_the_most_accurate(scorer, make_gan, tiny_data, fit, tmp_path):
+    """Right about none at iteration 2, about all at 4, about an eighth at 6."""
+    data = RingData(
+        name="ring", batch_size=8, sample_shape=[2], std=0.0, test_count=64, num_classes=8, condition_size=8
+    )
+    data.setup()
+    model = make_gan(max_iterations=6)
+
+    def classify(self, points):
+        right = torch.cdist(points, data.modes).argmin(1)
+        return torch.eye(8)[{2: (right + 1) % 8, 4: right, 6: right * 0}[self.iteration]]
+
+    model.__class__ = type("Classifier", (type(model),), {"classifies": True, "classify": classify})
+    judge = scorer(model, data, extractor=False, scores=["w1", "accuracy"], monitor="accuracy")
+    assert (judge.monitored, judge.better) == ("metric/accuracy", "higher")
+    checkpoints = Checkpoints(tmp_path, every=100, keep=1, max_iterations=6, config={}, guard=FiniteGuard(1000))
+    evaluate = Evaluate(judge, checkpoints, every=2, max_iterations=6)
+    fit(model, tiny_data(4), checkpoints, evaluate, plugins=[AtomicCheckpointIO()])
+    told = json.loads((tmp_path / RECORD).read_text())
+    assert (told["iteration"], told["value"], told["better"]) == (4, 1.0, "higher")
+    assert torch.load(tmp_path / BEST, weights_only=True)["iteration"] == 4
+    assert evaluate.latest["metric/accuracy"]["value"] == pytest.approx(
+        float((data.test.conditions == 0).double().mean())
+    )
 
 
 @pytest.mark.slow

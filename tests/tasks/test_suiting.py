@@ -19,16 +19,20 @@ def part(length, infinite=False):
 
 
 def data(
-    extractor="random_conv", length=100, infinite=False, classes=0, mixture=None, channels=False, shape=(1, 16, 16)
-):
+    extractor="random_conv", length=100, infinite=False, classes=0, mixture=None, channels=False, shape=(1, 16, 16),
+    held_out=50,
+):  # fmt: skip
     return SimpleNamespace(
         name="data", extractor=extractor, train=part(length, infinite), num_classes=classes, mixture=mixture,
-        digit_channels=channels, sample_shape=shape,
+        digit_channels=channels, sample_shape=shape, test=part(held_out),
     )  # fmt: skip
 
 
-def model(condition_size=0, generates=True):
-    return SimpleNamespace(name="model", condition_size=condition_size, generates=generates, reconstructs=not generates)
+def model(condition_size=0, generates=True, classifies=False):
+    return SimpleNamespace(
+        name="model", condition_size=condition_size, generates=generates, reconstructs=not generates,
+        classifies=classifies,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,7 @@ def test_a_fifth_neighbour_needs_six_samples():
         ("modes", data(), "it needs a mixture of Gaussians"),
         ("label_agreement", data(), "it needs a model of class labels"),
         ("class_kl", data(), "it needs images and an extractor that classifies them"),
+        ("accuracy", data(classes=10), "it needs a model that classifies (model=semi_supervised_gan) and a test set"),
         ("auth_pct", data(infinite=True), "it needs images and a finite training set"),
         ("fid", data(), "fid: that is fd by the extractor inception, and here it is random_conv"),
     ],
@@ -145,6 +150,25 @@ def test_the_data_choose_an_extractor_unless_one_is_named(tmp_path):
 def test_a_kernel_classifier_is_fitted_only_where_it_takes_seconds(length, shape, offered):
     kinds = choose_scores("auto", model(2), data("digits", length, classes=2, shape=shape), Digits(), samples=100)
     assert ("label_agreement" in kinds) == offered
+
+
+@pytest.mark.parametrize(
+    ("of_model", "given", "offered"),
+    [
+        (model(classifies=True), data(classes=10), True),
+        (model(classifies=True), data(None, infinite=True, classes=8), True),
+        (model(), data(classes=10), False),
+        (model(classifies=True), data(classes=0), False),
+        (model(classifies=True), data(classes=1), False),
+        (model(classifies=True), data(classes=10, held_out=0), False),
+    ],
+)
+def test_accuracy_is_of_a_model_that_classifies_and_a_labelled_test_set(of_model, given, offered):
+    extractor = RandomConv() if given.extractor else None
+    assert ("accuracy" in choose_scores("auto", of_model, given, extractor, samples=100)) == offered
+    if offered:
+        assert choose_scores(["accuracy"], of_model, given, extractor, samples=100) == ["accuracy"]
+        assert choose_monitor("accuracy", ["fd", "accuracy"]) == "accuracy"
 
 
 def test_a_model_that_neither_generates_nor_reconstructs_has_no_scores():

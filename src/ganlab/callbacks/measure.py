@@ -12,6 +12,8 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from ganlab.counting import UpdatePlan
+
 CHARTS = {
     "players": {
         "losses": ["loss/generator$", "loss/discriminator$"],
@@ -33,6 +35,7 @@ CHARTS = {
             *("metric/high_quality$", "metric/label_agreement$"),
         ],
         "two-sample test (1/2: alike)": ["metric/one_nn$"],
+        "test accuracy": ["metric/accuracy$"],
         "authentic, % (0: copies)": ["metric/auth_pct$"],
         "likeness of pairs": ["metric/ms_ssim$"],
         "classes": ["metric/inception_score$", "metric/classifier_score_.*"],
@@ -45,12 +48,15 @@ so without the `$` a player's loss would bring the terms that it is made of."""
 
 
 class Measure(Callback):
-    """Logs instantaneous values (no smoothing) at iterations `every`, 2·`every`, … and at the last one."""
+    """Logs instantaneous values (no smoothing) at iterations `every`, 2·`every`, … and at the last one.
 
-    def __init__(self, every: int, max_iterations: int, images_per_iteration: int) -> None:
+    `images`: how many real ones an iteration takes, on all processes together.
+    """
+
+    def __init__(self, every: int, max_iterations: int, images: UpdatePlan) -> None:
         self.every = every
         self.max_iterations = max_iterations
-        self.images_per_iteration = images_per_iteration
+        self.images = images
         self.latest: dict[str, float] = {}
         self._norms: dict[str, Tensor] = {}
         self._rates: dict[str, float] = {}
@@ -87,6 +93,8 @@ class Measure(Callback):
         iteration = pl_module.iteration
         if pl_module.measuring:
             self.write(trainer, pl_module, {**outputs, **self._norms})
+            # A network that is not updated at the next iteration that is logged has no norm and no rate there.
+            self._norms, self._rates = {}, {}
         pl_module.measuring = self._due(iteration + 1)
 
     def write(self, trainer: Trainer, pl_module: Any, measured: Mapping[str, Tensor]) -> None:
@@ -103,4 +111,4 @@ class Measure(Callback):
         assert self._since is not None
         now, (then, earlier) = time.perf_counter(), self._since
         self._since = (now, iteration)
-        return (iteration - earlier) * self.images_per_iteration / max(now - then, 1e-9)
+        return (self.images.before(iteration) - self.images.before(earlier)) / max(now - then, 1e-9)

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
+from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
 from ganlab.config.types import NonNegativeInt, PositiveInt
 from ganlab.errors import OutputError
 from ganlab.pictures import (
@@ -31,17 +32,19 @@ log = logging.getLogger(__name__)
 ATTRIBUTE_COLUMNS = 8
 FIELD_RESOLUTION = 96
 FIELD_CHUNK = 1 << 14
-TENSORBOARD_TAG = "samples"
+SAMPLES = "samples"
 
 
 class SamplePictures(Callback):
-    """Writes `iteration_000500.png` into the run's samples folder, and to TensorBoard at the same step.
+    """Writes `iteration_000500.png` into the run's samples folder, and as `samples` to TensorBoard at the same step.
 
     A picture is drawn at the start, at every multiple of `every` iterations and at the end. The
     noise comes once from a private generator. Images of a class-conditional model: one column a
     class; conditioned on attributes: one column for each of the first real examples, with its
     attributes named below. Points in the plane: real and generated ones on the discriminator's
-    field. Training is the same, bit for bit, with and without this callback.
+    field. Beside it, of a model with codes (`traversals`), `traversal_iteration_000500.png`: what each code
+    does; of a model that makes images coarse to fine (`stages`), `levels_iteration_000500.png`: all levels.
+    Training is the same, bit for bit, with and without this callback.
 
     Args:
         folder: the run's samples folder; made when the first picture is written.
@@ -68,16 +71,17 @@ class SamplePictures(Callback):
         self.count = count
         self.points = points
         self.seed = seed
-        self._painter: Painter | None = None
+        self._painters: list[tuple[str, Painter]] = []
         self._drawn: int | None = None
         self._warned = False
 
-    def path(self, iteration: int) -> Path:
-        return self.folder / f"iteration_{iteration:06d}.png"
+    def path(self, iteration: int, kind: str = SAMPLES) -> Path:
+        name = f"iteration_{iteration:06d}.png"
+        return self.folder / (name if kind == SAMPLES else f"{kind}_{name}")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         iteration = int(pl_module.iteration)  # type: ignore[arg-type]
-        self._painter = self._drawn = None
+        self._painters, self._drawn = [], None
         if iteration > 0 and self.path(iteration).exists():
             self._drawn = iteration
         if iteration % self.every == 0:
@@ -98,25 +102,38 @@ class SamplePictures(Callback):
             return
         self._drawn = iteration
         with _random_state_kept(model):
-            if self._painter is None:
-                self._painter = self._choose_painter(model, trainer.datamodule)  # type: ignore[attr-defined]
-            picture = self._painter.paint(model)
+            self._painters = self._painters or self._choose_painters(model, trainer.datamodule)  # type: ignore[attr-defined]
+            pictures = [(kind, painter.paint(model)) for kind, painter in self._painters]
+        for kind, picture in pictures:
+            self._save(picture, self.path(iteration, kind))
+            for logger in trainer.loggers:
+                add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
+                if add_image is not None:
+                    add_image(kind, np.asarray(picture), iteration, dataformats="HWC")
+
+    def _save(self, picture: Image.Image, path: Path) -> None:
         try:
-            save_atomically(picture, self.path(iteration))
+            save_atomically(picture, path)
         except OutputError as error:
             if not self._warned:
                 log.warning("%s; training goes on", error)
             self._warned = True
-        for logger in trainer.loggers:
-            add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
-            if add_image is not None:
-                add_image(TENSORBOARD_TAG, np.asarray(picture), iteration, dataformats="HWC")
 
-    def _choose_painter(self, model: Any, data: Any) -> "Painter":
-        generator = torch.Generator().manual_seed(self.seed)
-        if len(model.sample_shape) == 3:
-            return ImagePainter(model, data, self.rows, self.count, generator)
-        return PlanePainter(model, data, self.points, generator)
+    def _choose_painters(self, model: Any, data: Any) -> "list[tuple[str, Painter]]":
+        """Samples come last: a resumed run takes their picture as the sign that all of the iteration's are there."""
+        painters: list[tuple[str, Painter]] = []
+        of_images = len(model.sample_shape) == 3
+        if hasattr(model, "traversals"):
+            real = None if of_images else data.examples(self.points).samples
+            painters.append(("traversal", TraversalPainter(model, self._noise(), *_columns(model, data), real)))
+        if hasattr(model, "stages") and of_images:
+            painters.append(("levels", LevelPainter(model, self._noise(), *_columns(model, data))))
+        if of_images:
+            return [*painters, (SAMPLES, ImagePainter(model, data, self.rows, self.count, self._noise()))]
+        return [*painters, (SAMPLES, PlanePainter(model, data, self.points, self._noise()))]
+
+    def _noise(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
 
 
 class Painter(Protocol):
@@ -175,7 +192,8 @@ class PlanePainter:
         if self.conditions is not None:
             conditions = self.conditions[torch.arange(len(self.latents)) % len(self.conditions)].to(self.latents.device)
         kind: FieldKind = "probability" if getattr(model, "score_is_logit", True) else "raw"
-        label = "discriminator: probability of real" if kind == "probability" else "critic's score"
+        who = "critic" if getattr(model, "threshold", None) is None else "discriminator"
+        label = "discriminator: probability of real" if kind == "probability" else f"{who}'s score"
         return plane(
             model.decode(self.latents, conditions)[:, :2],
             self.real,

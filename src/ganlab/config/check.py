@@ -203,7 +203,39 @@ def _combination_problems(config: Mapping[str, Any]) -> list[str]:
     trainer = config.get("trainer")
     if isinstance(trainer, Mapping) and trainer.get("precision") == "16-mixed" and trainer.get("accelerator") == "cpu":
         problems.append("trainer.precision=16-mixed: needs a CUDA device; on the CPU use bf16-mixed or 32")
+    model, data = config.get("model"), config.get("data")
+    if isinstance(model, Mapping) and isinstance(data, Mapping):
+        problems += _condition_problems(model, data) + _label_problems(model, data)
     return problems
+
+
+def _condition_problems(model: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    own, given = model.get("condition_size"), data.get("condition_size")
+    if not (_is_count(own) and _is_count(given)) or own in (0, given):
+        return []
+    return [
+        f"model.condition_size={own}: data.condition_size={given} is how long the data's conditions are; "
+        f"set model.condition_size={given}"
+    ]
+
+
+def _label_problems(model: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    """Labels are counted out only where a model learns to tell classes apart: one that has a key `num_classes`."""
+    asked = data.get("labels_per_class")
+    if not _is_count(asked) or not asked:
+        return []
+    where = f"data.labels_per_class={asked}"
+    if data.get("num_classes") == 0:
+        return [f"{where}: data={data.get('name')} has no class labels (data.num_classes=0); set it to 0"]
+    conditional = bool(model.get("condition_size"))
+    if "num_classes" in model and not conditional:
+        return []
+    why = "is given the label of every sample" if conditional else "learns from no labels"
+    return [f"{where}: model={model.get('name')} {why}; labels_per_class is for model=semi_supervised_gan"]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def unused_optimizers(config: Mapping[str, Any]) -> list[str]:

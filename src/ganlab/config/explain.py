@@ -57,7 +57,7 @@ def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tu
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
         if key and (f"'{key}'" in message or f"'{key}@" in message):
-            return f"{override}: unknown key{_nearest_key(key, search)}", override
+            return f"{override}: unknown key{_nearest_key(key, _choices(overrides), search)}", override
     for override in overrides:
         if f"'{override}'" in message or f" {override}" in message or not _composes(override, search):
             return f"{override}: {_first_line(error)}", override
@@ -78,17 +78,22 @@ def _options(value: str, options: list[str]) -> str:
     return close if close == listed else f"{close}{listed}"
 
 
-def _nearest_key(key: str, search: tuple[str, ...]) -> str:
+def _choices(overrides: list[str]) -> tuple[str, ...]:
+    """The overrides that choose a file of a group, model=wgan: which keys there are depends on them."""
+    return tuple(override for override in overrides if "." not in override.lstrip("+~").partition("=")[0])
+
+
+def _nearest_key(key: str, choices: tuple[str, ...], search: tuple[str, ...]) -> str:
     """The nearest keys of the group that is meant, or of the whole configuration if there is no such group."""
-    known, group = _known_keys(search), key.rpartition(".")[0]
+    known, group = _known_keys(choices, search) or _known_keys((), search), key.rpartition(".")[0]
     inside = [other for other in known if group and other.rpartition(".")[0] == group]
     return nearest(key, inside or known) or nearest(key, [other for other in known if "." not in other])
 
 
 @functools.cache
-def _known_keys(search: tuple[str, ...]) -> list[str]:
+def _known_keys(choices: tuple[str, ...], search: tuple[str, ...]) -> list[str]:
     try:
-        config = compose("config", overrides=list(search), return_hydra_config=True)
+        config = compose("config", overrides=[*choices, *search], return_hydra_config=True)
     except REFUSALS:
         return []
     return _names(OmegaConf.to_container(config, resolve=False), "")

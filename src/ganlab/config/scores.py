@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from ganlab.config.nearest import nearest
 
-Needs = Literal["features", "classes", "training", "images", "samples", "points", "modes", "mixture", "labels"]
+Needs = Literal[
+    "features", "classes", "training", "images", "samples", "points", "modes", "mixture", "labels", "classifier"
+]
 
 
 class ScoreKind(NamedTuple):
@@ -40,6 +42,7 @@ SCORES: dict[str, ScoreKind] = {
     "high_quality": ScoreKind("share within 3 sd of a mode", "mixture", "higher", False),
     "mode_kl": ScoreKind("modes' histogram: KL from uniform, nats", "modes", "lower", False),
     "label_agreement": ScoreKind("read by a classifier as asked", "labels", "higher", False),
+    "accuracy": ScoreKind("test accuracy of the model's own classifier", "classifier", "higher", False),
 }
 AUTO = "auto"
 """The extractor that suits the data; all scores that suit the model and the data."""

@@ -7,7 +7,7 @@ with these; the configuration check reads those annotations without importing th
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -16,6 +16,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """A share: 0 and 1 included."""
+PositiveFraction = Annotated[float, Field(gt=0, le=1)]
+"""A share: 0 left out, 1 included."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """A decay factor of a running average: 0 included, 1 not."""
 
@@ -68,6 +70,37 @@ DoublingImageShapeOrPoints = Annotated[list[int], AfterValidator(_doubling_image
 """[dimensions], or [channels, size, size] with a size that is a power of two times 4, above 4."""
 
 
+def _square_image_shape(shape: list[int]) -> list[int]:
+    if len(_sample_shape(shape)) != 3:
+        raise ValueError("a Laplacian pyramid is made of images, and this data set holds points; use other data")
+    _, height, width = shape
+    if height != width:
+        raise ValueError(f"the levels of this pyramid are square images, and these have {height}×{width} pixels")
+    return shape
+
+
+PyramidShape = Annotated[list[int], AfterValidator(_square_image_shape)]
+"""[channels, size, size]."""
+
+
+def _levels_that_fit(levels: int, info: ValidationInfo) -> int:
+    """Beside the sample shape and the latents that stand before it."""
+    before = info.data or {}
+    if "sample_shape" in before:
+        size = before["sample_shape"][1]
+        most = (size & -size).bit_length()
+        if levels > most:
+            offered = "only 1 level fits" if most == 1 else f"1 to {most} levels fit"
+            raise ValueError(f"each level halves the size, and of {size} pixels {offered}")
+    if levels > before.get("latent_dim", levels):
+        raise ValueError(f"every level has a part of the latents; set model.latent_dim to at least {levels}")
+    return levels
+
+
+PyramidLevels = Annotated[int, Field(gt=0), AfterValidator(_levels_that_fit)]
+"""How many levels a pyramid has, the full size included: the side of its images is divisible by 2^(levels - 1)."""
+
+
 def _labelled(size: int) -> int:
     if size < 1:
         raise ValueError(
@@ -75,6 +108,35 @@ def _labelled(size: int) -> int:
             "choose labelled data (data=digits, mnist, ring, …) or an unconditional model (model=gan, dcgan)"
         )
     return size
+
+
+def _classified(count: int) -> int:
+    if count < 2:
+        raise ValueError(
+            "this model tells classes apart, and the data has none; choose labelled data (data=digits, mnist, ring, …)"
+        )
+    return count
+
+
+ClassCount = Annotated[int, AfterValidator(_classified)]
+"""How many classes the data has; at least 2."""
+
+
+def _codes(codes: list[Any]) -> list[Any]:
+    if not codes:
+        raise ValueError("there must be at least one code, e.g. [10, uniform, uniform]")
+    for code in codes:
+        categorical = isinstance(code, int) and not isinstance(code, bool) and code >= 2
+        if code != "uniform" and not categorical:
+            raise ValueError(
+                f"{code} is no code: a whole number from 2 on is a categorical code of so many values, "
+                "uniform is a number on [-1, 1]; e.g. [10, uniform, uniform]"
+            )
+    return codes
+
+
+Codes = Annotated[list[Any], AfterValidator(_codes)]
+"""InfoGAN's codes: whole numbers from 2 on (categorical), or uniform."""
 
 
 ConditionSize = Annotated[int, AfterValidator(_labelled)]

@@ -7,7 +7,10 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
+from ganlab.counting import UpdatePlan
 from ganlab.data.batch import Batch
+from ganlab.data.hashing import stable_seed
+from ganlab.data.labels import SomeRows, drawn_with_labels, labelled_rows, verify_count
 from ganlab.data.source import FiniteSource, InfiniteSource
 from ganlab.data.stream import BatchStream
 from ganlab.errors import DataError
@@ -18,7 +21,9 @@ class LabDataModule(LightningDataModule):
 
     The trainer's world size and rank decide which share of the data this process draws. The order needs no
     state: it follows from `seed` and `start_iteration`, which the task sets before training, as it does
-    `batches_per_iteration` (the updates of an iteration that need a batch of their own).
+    `update_plan` (how many batches an iteration takes) and `wants_labelled` (whether the model learns from labelled
+    samples beside unlabelled ones). Of each class `labels_per_class` samples, chosen by the seed, keep their label; 0
+    stands for all.
     """
 
     train: FiniteSource | InfiniteSource
@@ -32,6 +37,7 @@ class LabDataModule(LightningDataModule):
         sample_shape: SampleShape,
         condition_size: NonNegativeInt = 0,
         num_classes: NonNegativeInt = 0,
+        labels_per_class: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
         self.name: str = name
@@ -39,8 +45,10 @@ class LabDataModule(LightningDataModule):
         self.sample_shape = sample_shape
         self.condition_size = condition_size
         self.num_classes = num_classes
+        self.labels_per_class = labels_per_class
         self.condition_names: list[str] = []
-        self.batches_per_iteration = 1
+        self.update_plan = UpdatePlan()
+        self.wants_labelled = False
         self.seed = 0
         self.start_iteration = 0
 
@@ -53,6 +61,7 @@ class LabDataModule(LightningDataModule):
         if not hasattr(self, "train"):
             train, test = self.load()
             self._verify(train)
+            self._verify_labels(train)
             self.train, self.test = train, test
 
     def train_dataloader(self) -> BatchStream:
@@ -61,16 +70,25 @@ class LabDataModule(LightningDataModule):
             self.setup()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         self.verify_batch_size(world_size)
-        return BatchStream(
-            self.train_source(),
-            self.batch_size,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-            updates=self.batches_per_iteration,
-            start_iteration=self.start_iteration,
-            mirrored=self.mirrored,
-        )
+
+        def stream(source: FiniteSource | InfiniteSource, seed: int, labelled: BatchStream | None) -> BatchStream:
+            return BatchStream(
+                source,
+                self.batch_size,
+                seed=seed,
+                rank=rank,
+                world_size=world_size,
+                plan=self.update_plan,
+                start_iteration=self.start_iteration,
+                mirrored=self.mirrored,
+                labelled=labelled,
+            )
+
+        source = self.train_source()
+        labelled = None
+        if self.wants_labelled:
+            labelled = stream(self.labelled_source(source), stable_seed("labelled", self.seed), None)
+        return stream(source, self.seed, labelled)
 
     @property
     def extractor(self) -> str | None:
@@ -90,6 +108,16 @@ class LabDataModule(LightningDataModule):
     def train_source(self) -> FiniteSource | InfiniteSource:
         """The training split as the stream draws it: maybe on the accelerator."""
         return self.train
+
+    def labelled_source(self, train: FiniteSource | InfiniteSource) -> FiniteSource | InfiniteSource:
+        """The samples of `train_source()` whose labels are known, always the same ones of a seed."""
+        if not self.labels_per_class:
+            return train
+        if isinstance(train, InfiniteSource):
+            return drawn_with_labels(train, self.labels_per_class, self.condition_names, self.seed, self.name)
+        assert isinstance(self.train, FiniteSource) and self.train.conditions is not None
+        rows = labelled_rows(self.train.conditions, self.labels_per_class, self.seed)
+        return SomeRows(train, rows, mirrored=self.mirrored)
 
     @property
     def mirrored(self) -> bool:
@@ -144,6 +172,18 @@ class LabDataModule(LightningDataModule):
                 f"data.condition_size={self.condition_size}: a condition of data={self.name} has {found} "
                 f"values; set data.condition_size={found}"
             )
+
+    def _verify_labels(self, train: FiniteSource | InfiniteSource) -> None:
+        """Refuse labels that are asked for and not there."""
+        if not self.num_classes and (self.wants_labelled or self.labels_per_class):
+            asking = f"data.labels_per_class={self.labels_per_class}" if self.labels_per_class else "labels are learnt"
+            raise DataError(
+                f"{asking}: data={self.name} has no class labels (data.num_classes=0); "
+                "choose data that has some (data=digits, mnist, ring, …)"
+            )
+        if self.labels_per_class and isinstance(train, FiniteSource):
+            assert train.conditions is not None
+            verify_count(train.conditions, self.labels_per_class, self.condition_names, self.name)
 
 
 def accelerator_of(module: LabDataModule) -> torch.device:

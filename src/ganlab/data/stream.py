@@ -1,9 +1,9 @@
 """The order of the data: endless, and a pure function of (seed, iteration, rank, number of processes).
 
 A finite set is one endless sequence of positions. Position p is row perm(seed, p // n)[p % n], so every n
-positions visit each of the n rows once. An iteration takes `updates` global batches, one after another; a
-process takes its block of each. Where a run stopped, or how many processes share the work, changes nothing
-in what comes next, and no random state has to be saved.
+positions visit each of the n rows once. An iteration takes as many global batches as a plan says, one after
+another; a process takes its block of each. Where a run stopped, or how many processes share the work, changes
+nothing in what comes next, and no random state has to be saved.
 """
 
 import functools
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ganlab.counting import UpdatePlan
 from ganlab.data.batch import Batch
 from ganlab.data.hashing import stable_seed
 from ganlab.data.source import FiniteSource, InfiniteSource
@@ -34,10 +35,13 @@ class Positions:
     def block(self, start: int, count: int) -> Tensor:
         """Rows int64 [count] at positions start, start + 1, …"""
         epoch, offset = divmod(start, self.length)
-        rows = self.epoch(epoch)[offset : offset + count]
-        if len(rows) == count:
-            return rows
-        return torch.cat([rows, self.block(start + len(rows), count - len(rows))])
+        parts = [self.epoch(epoch)[offset : offset + count]]
+        missing = count - len(parts[0])
+        while missing:
+            epoch += 1
+            parts.append(self.epoch(epoch)[:missing])
+            missing -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _epoch(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(stable_seed("order", self.seed, epoch))
@@ -50,8 +54,8 @@ class Positions:
 class BatchStream:
     """Endless batches for one process; iterating begins at `start_iteration`.
 
-    `batch_size` is one update's batch on one process; a batch of the stream holds the blocks of all
-    `updates` of an iteration in their order: samples [updates * batch_size, *sample_shape].
+    `batch_size` is one update's batch on one process; a batch of the stream holds the blocks of all updates that
+    `plan` gives an iteration, in their order: samples [plan.at(iteration) * batch_size, *sample_shape].
     """
 
     def __init__(
@@ -62,17 +66,19 @@ class BatchStream:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        updates: int = 1,
+        plan: UpdatePlan | None = None,
         start_iteration: int = 0,
         mirrored: bool = False,
+        labelled: "BatchStream | None" = None,
     ) -> None:
         self.source = source
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.updates = updates
+        self.plan = plan or UpdatePlan()
         self.start_iteration = start_iteration
+        self.labelled = labelled
         if isinstance(source, FiniteSource):
             self.positions = Positions(len(source), seed, mirrored=mirrored, device=source.index_device)
 
@@ -83,8 +89,13 @@ class BatchStream:
             iteration += 1
 
     def batch(self, iteration: int) -> Batch:
-        """What this process is given in an iteration."""
-        updates = range(iteration * self.updates, (iteration + 1) * self.updates)
+        """What this process is given in an iteration; beside a `labelled` stream no other label is known."""
+        batch = self._batch(iteration)
+        return batch if self.labelled is None else Batch(batch.samples, None, self.labelled.batch(iteration))
+
+    def _batch(self, iteration: int) -> Batch:
+        first = self.plan.before(iteration)
+        updates = range(first, first + self.plan.at(iteration))
         if isinstance(self.source, FiniteSource):
             blocks = [self.positions.block(self._first_position(update), self.batch_size) for update in updates]
             return self.source.gather(blocks[0] if len(blocks) == 1 else torch.cat(blocks))
@@ -96,9 +107,9 @@ class BatchStream:
     def _drawn(self, source: InfiniteSource, update: int) -> Batch:
         """This process's block of the global batch, which every process draws alike."""
         generator = torch.Generator().manual_seed(stable_seed("draw", self.seed, update))
-        samples, conditions = source.draw(self.batch_size * self.world_size, generator)
+        drawn = source.draw(self.batch_size * self.world_size, generator)
         block = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
-        return Batch(samples[block], None if conditions is None else conditions[block])
+        return Batch(drawn.samples[block], None if drawn.conditions is None else drawn.conditions[block])
 
 
 def _joined(batches: list[Batch]) -> Batch:

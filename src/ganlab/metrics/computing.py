@@ -57,6 +57,8 @@ class Scene:
     mixture: tuple[Tensor, float] | None = None
     channel_logits: Tensor | None = None
     agreement: LabelAgreement | None = None
+    classified: tuple[Tensor, Tensor] | None = None
+    """Real samples' classes, int64 [n] each: by the model's own classifier, and in truth."""
 
 
 def compute_scores(kinds: Iterable[str], scene: Scene) -> dict[str, Score]:
@@ -171,6 +173,13 @@ def _label_agreement(scene: Scene) -> dict[str, Score]:
     return {"label_agreement": Score(float(value), {}, {"classifier": classifier})}
 
 
+def _accuracy(scene: Scene) -> dict[str, Score]:
+    assert scene.classified is not None
+    found, true = scene.classified
+    commonest = float(true.bincount().max()) / len(true)
+    return {"accuracy": Score(float((found == true).double().mean()), {"commonest_class": commonest})}
+
+
 _COMPUTERS: dict[str, Callable[[Scene], dict[str, Score]]] = {
     "fd": _frechet,
     "kd": _kernel,
@@ -190,6 +199,7 @@ _COMPUTERS: dict[str, Callable[[Scene], dict[str, Score]]] = {
     "high_quality": _modes,
     "mode_kl": _modes,
     "label_agreement": _label_agreement,
+    "accuracy": _accuracy,
 }
 
 
@@ -208,15 +218,20 @@ def _spread(real: Tensor, count: int, mixture: tuple[Tensor, float] | None) -> T
 
     The real side of a transport then has no counting noise of its own.
     """
+    return real[over_modes(real, mixture)[:count]]
+
+
+def over_modes(points: Tensor, mixture: tuple[Tensor, float] | None) -> Tensor:
+    """An order of points, int64 [n], in which the modes of a mixture take turns for as long as they have points."""
     if mixture is None:
-        return real[:count]
+        return torch.arange(len(points))
     modes, _ = mixture
-    nearest = torch.cdist(real.double(), modes.double()).argmin(1)
-    turn = torch.zeros(len(real), dtype=torch.int64)
+    nearest = torch.cdist(points.double(), modes.double()).argmin(1)
+    turn = torch.zeros(len(points), dtype=torch.int64)
     for mode in range(len(modes)):
         of_mode = nearest == mode
         turn[of_mode] = torch.arange(int(of_mode.sum()))
-    return real[turn.argsort(stable=True)[:count]]
+    return turn.argsort(stable=True)
 
 
 def _numbers(values: dict[str, Tensor]) -> dict[str, float]:

@@ -1,35 +1,58 @@
 """The alternation of the two players; what each of them minimises is a family's own."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ganlab.config.types import Component, Decay, NonNegativeFloat, PositiveInt
-from ganlab.models.base import GenerativeModel, Measurements, averaged, build_network
-from ganlab.objectives.penalties import centred_penalty, gradient_norms, mixtures, zero_centred_penalty
+from ganlab.config.types import Component, Decay, PositiveInt
+from ganlab.counting import UpdatePlan
+from ganlab.errors import ConfigError
+from ganlab.models.base import Measurements, averaged, build_network
+from ganlab.models.techniques import Observe, Players, Techniques
+from ganlab.networks.verdict import Verdict
+from ganlab.objectives.relativistic import relative_scores
 
 
-class AdversarialModel(GenerativeModel):
+@dataclass(frozen=True)
+class Round:
+    """What both players are about: real samples and the generated ones that answer them, [n, *sample_shape] each.
+
+    `labelled`: samples and their class labels, for a family that learns from them.
+    """
+
+    real: Tensor
+    fakes: Tensor
+    latents: Tensor
+    condition: Tensor | None
+    labelled: Any = None
+
+
+class AdversarialModel(Techniques):
     """Algorithm 1 of Goodfellow et al. 2014: k discriminator updates, then one of the generator.
 
-    A family says how scores become losses (`discriminator_terms`, `generator_term`), what else
-    constrains the discriminator (`discriminator_penalties`, `after_discriminator_update`) and,
-    through `condition_size`, what the networks are conditioned on.
+    A family says how scores become losses (`discriminator_terms`, `generator_term`), which further terms there are
+    (`discriminator_extras`, `generator_extras`), what constrains the discriminator's weights
+    (`after_discriminator_update`) and, through `condition_size`, what the networks are conditioned on.
 
     One iteration consumes k·a batches of real data (a: accumulation). The last batch of generated
     samples serves both players: detached for the discriminator, with its graph for the generator.
     The losses that a step returns are those of its last batch.
 
-    Penalties on the discriminator's gradient go with every family: `gradient_penalty` times
-    E[(‖∇D‖ - gradient_centre)²] between real and generated samples, `r1` and `r2` times E[‖∇D‖²] / 2 at them.
+    With `balanced` an iteration has one update, of the player whose loss is larger before it.
+    What else goes with every family is in `ganlab.models.techniques`.
     """
 
     generates = True
     trained_networks = ("generator", "discriminator")
     threshold: float | None = 0.0
     """Score above which the discriminator calls a sample real; None for a critic, whose scores have no zero."""
+    generator_sees_real = False
+    """Whether the generator's loss compares with real samples."""
+    updates_so_far: Tensor
+    """Of the discriminator and of the generator, where the updates are balanced."""
 
     def __init__(
         self,
@@ -38,21 +61,32 @@ class AdversarialModel(GenerativeModel):
         discriminator: Component,
         discriminator_updates: PositiveInt = 1,
         ema_decay: Decay = 0.0,
-        gradient_penalty: NonNegativeFloat = 0.0,
-        gradient_centre: Literal[0, 1] = 1,
-        r1: NonNegativeFloat = 0.0,
-        r2: NonNegativeFloat = 0.0,
+        balanced: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.discriminator_updates = discriminator_updates
-        self.gradient_penalty, self.gradient_centre = gradient_penalty, gradient_centre
-        self.r1, self.r2 = r1, r2
-        self.generator = build_network(generator, self.latent_dim, self.condition_size)
-        self.discriminator = build_network(discriminator, self.condition_size)
+        self.balanced = balanced
+        self.generator, self.discriminator = self.build_players(generator, discriminator)
         self.generator_ema = averaged(self.generator, ema_decay)
+        self.remember(generator=self.generator, discriminator=self.discriminator)
+        self.refuse_coupled_samples(self.discriminator)
+        if balanced:
+            self.register_buffer("updates_so_far", torch.zeros(2, dtype=torch.int64))
+            if discriminator_updates > 1:
+                raise ConfigError(
+                    f"model.discriminator_updates={discriminator_updates}: with model.balanced=true the losses decide "
+                    "who is trained, one update an iteration; set model.discriminator_updates=1"
+                )
 
     # -- what a family says -----------------------------------------------------------------------------------
+
+    def build_players(self, generator: dict[str, Any], discriminator: dict[str, Any]) -> tuple[Any, Any]:
+        """The two networks of their checked configurations."""
+        return (
+            build_network(generator, self.latent_dim, self.condition_size),
+            build_network(discriminator, self.condition_size),
+        )
 
     @abstractmethod
     def discriminator_terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,8 +96,12 @@ class AdversarialModel(GenerativeModel):
     def generator_term(self, fake_scores: Tensor) -> Tensor:
         """The generator's loss, a scalar."""
 
-    def discriminator_penalties(self, real: Tensor, fakes: Tensor, conditions: Tensor | None) -> Measurements:
-        """Weighted terms added to the discriminator's loss, by tag; none by default."""
+    def discriminator_extras(self, given: Round, real: Verdict, fake: Verdict) -> Measurements:
+        """Further weighted terms of the discriminator's loss, by tag; none by default."""
+        return {}
+
+    def generator_extras(self, given: Round, real: Verdict | None, fake: Verdict) -> Measurements:
+        """Further weighted terms of the generator's loss, by tag; `real` is there if `generator_sees_real`."""
         return {}
 
     def after_discriminator_update(self) -> None:
@@ -72,75 +110,167 @@ class AdversarialModel(GenerativeModel):
     # -- the alternation --------------------------------------------------------------------------------------
 
     @property
-    def batches_per_iteration(self) -> int:
-        return self.discriminator_updates * self.accumulate
+    def update_plan(self) -> UpdatePlan:
+        """The discriminator's updates in an iteration."""
+        return UpdatePlan(self.discriminator_updates)
 
     def training_step(self, batch: Any, batch_idx: int) -> Measurements:
         self.begin_iteration()
-        samples, conditions = self._batches(batch)
-        measured: Measurements = {}
-
-        for update in range(self.discriminator_updates):
-            last = update == self.discriminator_updates - 1
-            for index in range(update * self.accumulate, (update + 1) * self.accumulate):
-                real, condition = samples[index], conditions[index]
-                # Kept with its graph for the generator's step, unless accumulation would keep several.
-                with torch.set_grad_enabled(last and self.accumulate == 1):
-                    fakes = self.generator(self.draw_latents(len(real)), condition)
-                measured |= self._discriminator_backward(real, fakes.detach(), condition)
-            self.update("discriminator")
-            self.after_discriminator_update()
-
-        self._set_trainable("discriminator", False)
-        for index in range(-self.accumulate, 0):
-            condition = conditions[index]
-            if self.accumulate > 1:
-                fakes = self.generator(self.draw_latents(len(samples[index])), condition)
-            measured |= self._generator_backward(fakes, condition)
-        self.update("generator")
-        self._set_trainable("discriminator", True)
-
+        parts = self._parts(batch)
+        measured = self._train_the_weaker(parts) if self.balanced else self._alternate(parts)
         self.finish_iteration()
         if self.generator_ema is not None:
             self.generator_ema.update(self.generator, self.iteration)
         return measured
 
-    def _batches(self, batch: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
+    def _alternate(self, parts: list[tuple[Any, ...]]) -> Measurements:
+        measured: Measurements = {}
+        updates = len(parts) // self.accumulate
+        for update in range(updates):
+            last = update == updates - 1
+            for part in parts[update * self.accumulate : (update + 1) * self.accumulate]:
+                # Kept with its graph for the generator's step, unless accumulation would keep several.
+                with torch.set_grad_enabled(last and self.accumulate == 1):
+                    given = self.answer(*part)
+                measured |= self._descend("discriminator", given)
+            self._finish_update("discriminator")
+        return measured | self._train_generator(parts, given if self.accumulate == 1 else None)
+
+    def _train_generator(self, parts: list[tuple[Any, ...]], given: Round | None = None) -> Measurements:
+        measured: Measurements = {}
+        self._set_trainable("discriminator", False)
+        for part in parts[-self.accumulate :]:
+            measured |= self._descend("generator", given or self.answer(*part))
+        self._finish_update("generator")
+        self._set_trainable("discriminator", True)
+        return measured
+
+    def _train_the_weaker(self, parts: list[tuple[Any, ...]]) -> Measurements:
+        """One update, of the player whose loss is larger before it; the discriminator's is the mean of its parts."""
+        with torch.no_grad():
+            evaluated = [self._evaluate(self.answer(*part)) for part in parts]
+            losses = torch.stack([losses for losses, _ in evaluated]).mean(0)
+        if self._trainer is not None and self.trainer.world_size > 1:
+            losses = self.trainer.strategy.reduce(losses, reduce_op="mean")  # type: ignore[assignment]
+        weaker = int(losses[1] >= losses[0])
+        if weaker == 0:
+            for part in parts:
+                with torch.no_grad():
+                    given = self.answer(*part)
+                measured = self._descend("discriminator", given)
+            self._finish_update("discriminator")
+        else:
+            measured = self._train_generator(parts)
+        self.updates_so_far[weaker] += 1
+        of_discriminator, of_generator = self.updates_so_far.clone().unbind()
+        counts = {"updates/discriminator": of_discriminator, "updates/generator": of_generator}
+        return measured | evaluated[-1][1] | counts
+
+    def _evaluate(self, given: Round) -> tuple[Tensor, Measurements]:
+        """Both players' losses [2], and what is logged of them."""
+        real = self.observe(self.presented(given.real), given.condition)
+        fake = self.observe(self.presented(given.fakes), given.condition)
+        on_real, on_fake = self.discriminator_terms(*relative_scores(real.scores, fake.scores, self.relativistic))
+        of_generator = self._generator_term(real, fake)
+        measured = {
+            "loss/discriminator": on_real + on_fake,
+            "loss/discriminator_real": on_real,
+            "loss/discriminator_fake": on_fake,
+            "loss/generator": of_generator,
+            **self.describe(given, real, fake),
+        }
+        return torch.stack([(on_real + on_fake) / 2, of_generator]), measured
+
+    def _parts(self, batch: Any) -> list[tuple[Any, ...]]:
+        """The batches of an iteration's updates: real samples, their conditions, labelled samples."""
         samples = batch.samples
         if self.channels_last:
             samples = samples.contiguous(memory_format=torch.channels_last)
         conditions = self.condition_vectors(batch.conditions)
-        count = self.batches_per_iteration
-        if conditions is None:
-            return samples.chunk(count), (None,) * count
-        return samples.chunk(count), conditions.chunk(count)
+        count = self.update_plan.at(self.iteration) * self.accumulate
+        absent = (None,) * count
+        labelled = getattr(batch, "labelled", None)
+        return list(
+            zip(
+                samples.chunk(count),
+                absent if conditions is None else conditions.chunk(count),
+                absent
+                if labelled is None
+                else zip(labelled.samples.chunk(count), labelled.conditions.chunk(count), strict=True),
+                strict=True,
+            )
+        )
 
-    def _discriminator_backward(self, real: Tensor, fakes: Tensor, condition: Tensor | None) -> Measurements:
-        real_scores = self.discriminator(real, condition)
-        fake_scores = self.discriminator(fakes, condition)
-        on_real, on_fake = self.discriminator_terms(real_scores, fake_scores)
-        penalties = self.discriminator_penalties(real, fakes, condition)
-        observed: Measurements = {}
-        if self.penalises_gradients:
-            on_gradients, observed = self._gradient_penalties(real, fakes, condition)
-            penalties = penalties | on_gradients
-        loss = sum(penalties.values(), on_real + on_fake)
+    def answer(self, real: Tensor, condition: Tensor | None, labelled: Any = None) -> Round:
+        """Generated samples in answer to real ones, as many, of the same conditions."""
+        latents = self.draw_latents(len(real))
+        return Round(real, self.generator(latents, condition), latents, condition, labelled)
+
+    def _descend(self, player: Players, given: Round) -> Measurements:
+        loss, measured = self.discriminator_loss(given) if player == "discriminator" else self.generator_loss(given)
         self.descend(loss)
+        return measured
+
+    def _finish_update(self, player: Players) -> None:
+        self.update(player)
+        if player == "discriminator":
+            self.after_discriminator_update()
+        self.extend_history(player)
+
+    # -- the losses -------------------------------------------------------------------------------------------
+
+    def discriminator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+        """The whole loss with its graph, and what is logged of it."""
+        observe = observe or self.observe
+        real_seen, fakes_seen = self.presented(given.real), self.presented(given.fakes.detach())
+        real, fake = observe(real_seen, given.condition), observe(fakes_seen, given.condition)
+        on_real, on_fake = self.discriminator_terms(*relative_scores(real.scores, fake.scores, self.relativistic))
+        terms = self.discriminator_extras(given, real, fake) | self.historical_penalty("discriminator")
+        observed: Measurements = {}
+        if self.penalties.any:
+            on_gradients, observed = self.gradient_penalties(real_seen, fakes_seen, given.condition, observe)
+            terms = terms | on_gradients
+        loss = sum(terms.values(), on_real + on_fake)
         measured = {"loss/discriminator": loss.detach()}
         if self.measuring:
             measured |= {
                 "loss/discriminator_real": on_real.detach(),
                 "loss/discriminator_fake": on_fake.detach(),
-                **{tag: penalty.detach() for tag, penalty in penalties.items()},
+                **{tag: term.detach() for tag, term in terms.items()},
                 **observed,
-                **self.judge(real_scores.detach(), fake_scores.detach()),
+                **self.describe(given, real, fake),
             }
-        return measured
+            if self.instance_noise > 0:
+                measured["instance_noise/std"] = loss.new_tensor(self.instance_noise_std)
+        return loss, measured
 
-    def _generator_backward(self, fakes: Tensor, condition: Tensor | None) -> Measurements:
-        loss = self.generator_term(self.discriminator(fakes, condition))
-        self.descend(loss)
-        return {"loss/generator": loss.detach()}
+    def generator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+        """The whole loss with its graph, and what is logged of it."""
+        observe = observe or self.observe
+        fake = observe(self.presented(given.fakes), given.condition)
+        real = None
+        if self.generator_sees_real or self.relativistic != "none":
+            with torch.no_grad():
+                real = observe(self.presented(given.real), given.condition)
+        terms = self.generator_extras(given, real, fake) | self.historical_penalty("generator")
+        loss = sum(terms.values(), self._generator_term(real, fake))
+        measured = {"loss/generator": loss.detach()}
+        if self.measuring:
+            measured |= {tag: term.detach() for tag, term in terms.items()}
+        return loss, measured
+
+    def _generator_term(self, real: Verdict | None, fake: Verdict) -> Tensor:
+        if self.relativistic == "none":
+            return self.generator_term(fake.scores)
+        assert real is not None
+        real_scores, fake_scores = relative_scores(real.scores, fake.scores, self.relativistic)
+        on_fake, on_real = self.discriminator_terms(fake_scores, real_scores)
+        return on_fake + on_real
+
+    @torch.no_grad()
+    def describe(self, given: Round, real: Verdict, fake: Verdict) -> Measurements:
+        """What is logged of the discriminator's verdicts beside its loss."""
+        return self.judge(real.scores, fake.scores)
 
     def judge(self, real_scores: Tensor, fake_scores: Tensor) -> Measurements:
         """Mean raw scores, and the share that the discriminator calls right (1/2 each at equilibrium)."""
@@ -152,46 +282,10 @@ class AdversarialModel(GenerativeModel):
             "accuracy/discriminator_fake": (fake_scores <= self.threshold).float().mean(),
         }
 
-    # -- penalties on the discriminator's gradient ------------------------------------------------------------
-
-    @property
-    def penalises_gradients(self) -> bool:
-        return max(self.gradient_penalty, self.r1, self.r2) > 0
-
-    def _gradient_penalties(
-        self, real: Tensor, fakes: Tensor, condition: Tensor | None
-    ) -> tuple[Measurements, Measurements]:
-        """The weighted penalties, and what they tell besides. In full precision: they are squares of small numbers."""
-        penalties: Measurements = {}
-        observed: Measurements = {}
-
-        def score(samples: Tensor) -> Tensor:
-            return self.discriminator(samples, condition)
-
-        with torch.autocast(self.device.type, enabled=False):
-            real, fakes = real.to(self.dtype), fakes.to(self.dtype)
-            if self.gradient_penalty > 0:
-                norms = gradient_norms(score, mixtures(real, fakes, self._draw_shares(len(real))))
-                penalties["penalty/gradient"] = self.gradient_penalty * centred_penalty(norms, self.gradient_centre)
-                observed["grad_norm/critic_mean"] = norms.detach().mean()
-            if self.r1 > 0:
-                penalties["penalty/r1"] = self.r1 * zero_centred_penalty(score, real)
-            if self.r2 > 0:
-                penalties["penalty/r2"] = self.r2 * zero_centred_penalty(score, fakes)
-        return penalties, observed
-
-    def _draw_shares(self, count: int) -> Tensor:
-        """This rank's part of the global batch's mixing shares: [count], uniform on [0, 1]."""
-        world = self.trainer.world_size if self._trainer is not None else 1
-        shares = torch.rand(count * world, generator=self._noise, device=self.device, dtype=torch.float32)
-        return shares[self.global_rank * count : (self.global_rank + 1) * count].to(self.dtype)
-
-    def compile_networks(self) -> None:
-        """As in the base; but compiled code has no second derivatives, and penalties on gradients need them."""
-        if self.penalises_gradients:
-            self.generator.compile()
-        else:
-            super().compile_networks()
+    def observe(self, samples: Tensor, condition: Tensor | None) -> Verdict:
+        """What the discriminator says of samples as they are."""
+        said = self.discriminator(samples, condition)
+        return said if isinstance(said, Verdict) else Verdict(said)
 
     # -- sampling ---------------------------------------------------------------------------------------------
 
@@ -203,6 +297,14 @@ class AdversarialModel(GenerativeModel):
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents [n, latent_dim] to samples [n, *sample_shape], by the averaged generator if there is one."""
         network = self.generator if self.generator_ema is None else self.generator_ema.network
+        return self._generated(network, latents, condition)
+
+    @torch.no_grad()
+    def decode_last(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As `decode`, by the generator's last weights: those that the discriminator is trained against."""
+        return self._generated(self.generator, latents, condition)
+
+    def _generated(self, network: torch.nn.Module, latents: Tensor, condition: Tensor | None) -> Tensor:
         with evaluating(network):
             return network(latents.to(self.dtype), self.condition_vectors(condition))
 
@@ -210,7 +312,17 @@ class AdversarialModel(GenerativeModel):
     def score(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Raw discriminator scores [n] of samples [n, *sample_shape]."""
         with evaluating(self.discriminator):
-            return self.discriminator(samples.to(self.dtype), self.condition_vectors(condition))
+            return self.observe(samples.to(self.dtype), self.condition_vectors(condition)).scores
+
+    @torch.no_grad()
+    def classify(self, samples: Tensor) -> Tensor:
+        """What the discriminator's other head answers, [n, num_classes], of samples [n, *sample_shape]."""
+        if not self.classifies:
+            return super().classify(samples)
+        with evaluating(self.discriminator):
+            answers = self.observe(samples.to(self.dtype), None).answers
+        assert answers is not None
+        return answers
 
 
 class evaluating:

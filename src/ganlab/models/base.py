@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
+from ganlab.counting import UpdatePlan
 from ganlab.models.averaging import WeightAverage
 from ganlab.models.optimization import build_optimizer, build_schedule, clip_gradients
 
@@ -44,6 +45,12 @@ class GenerativeModel(lightning.LightningModule):
     """Whether `sample` draws from what was learnt."""
     reconstructs: ClassVar[bool] = False
     """Whether `reconstruct` gives samples back."""
+    classifies: ClassVar[bool] = False
+    """Whether `classify` tells classes apart."""
+    learns_labels: ClassVar[bool] = False
+    """Whether training takes labelled samples of their own beside the unlabelled ones: `batch.labelled`."""
+    watched_held_out: ClassVar[tuple[str, ...]] = ()
+    """Tags, of those that `judge` makes of scores, that are logged for samples of the test split as well."""
     trained_networks: tuple[str, ...] = ()
     """Attributes that hold the networks with an optimizer each, in the order of their updates."""
 
@@ -124,9 +131,9 @@ class GenerativeModel(lightning.LightningModule):
             self._set_trainable(name, True)
 
     @property
-    def batches_per_iteration(self) -> int:
-        """How many batches of real data one iteration consumes."""
-        return self.accumulate
+    def update_plan(self) -> UpdatePlan:
+        """How many updates on batches of real data an iteration has; each takes `accumulate` batches."""
+        return UpdatePlan()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lightning notes the current hook on the module some forty times an iteration, and torch's own
@@ -249,6 +256,13 @@ class GenerativeModel(lightning.LightningModule):
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples [n, *sample_shape] through code and back; families that encode override this."""
         raise TypeError(f"{type(self).__name__} does not reconstruct")
+
+    def classify(self, samples: Tensor) -> Tensor:
+        """Logits [n, num_classes] of samples [n, *sample_shape]; families that classify override this.
+
+        Like `decode`: without gradient, and with the networks in eval mode, whatever the modes are around it.
+        """
+        raise TypeError(f"{type(self).__name__} does not classify")
 
     @property
     def weights_sampled(self) -> Literal["last", "averaged"]:

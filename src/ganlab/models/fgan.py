@@ -21,6 +21,8 @@ class FGAN(AdversarialModel):
     """The discriminator raises a lower bound of an f-divergence between real and generated distribution,
     the generator lowers it (equation 4), or raises E[g_f(V)] on its samples (section 3.2)."""
 
+    watched_held_out = ("divergence/estimate",)
+
     def __init__(
         self,
         *,
@@ -40,13 +42,15 @@ class FGAN(AdversarialModel):
         super().__init__(**common)
         self.divergence = DIVERGENCES[divergence]
         self.threshold = self.divergence.boundary
-        self.generator_loss = _GENERATOR_LOSSES[generator_loss]
+        if divergence not in ("gan", "jensen_shannon"):
+            self.score_is_logit = False  # of these two alone V is log(p/q) at the bound's best
+        self.of_generator = _GENERATOR_LOSSES[generator_loss]
 
     def discriminator_terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
         return discriminator_terms(self.divergence, real_scores, fake_scores)
 
     def generator_term(self, fake_scores: Tensor) -> Tensor:
-        return self.generator_loss(self.divergence, fake_scores)
+        return self.of_generator(self.divergence, fake_scores)
 
     def judge(self, real_scores: Tensor, fake_scores: Tensor) -> Measurements:
         """The bound on the divergence beside the scores."""

@@ -30,10 +30,14 @@ class GAN(AdversarialModel):
         self, *, loss: Literal["minimax", "non_saturating", "hinge"] = "non_saturating", **common: Any
     ) -> None:
         super().__init__(**common)
-        self.discriminator_loss, self.generator_loss = _LOSSES[loss]
+        self.losses = _LOSSES[loss]
+        if loss == "hinge":
+            self.score_is_logit = False
 
     def discriminator_terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
-        return self.discriminator_loss(real_scores, fake_scores)
+        of_discriminator, _ = self.losses
+        return of_discriminator(real_scores, fake_scores)
 
     def generator_term(self, fake_scores: Tensor) -> Tensor:
-        return self.generator_loss(fake_scores)
+        _, of_generator = self.losses
+        return of_generator(fake_scores)

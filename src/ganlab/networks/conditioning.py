@@ -1,7 +1,7 @@
-"""How a condition vector enters a network (Mirza & Osindero 2014, figure 1)."""
+"""How a condition vector enters a network: joined to its input (Mirza & Osindero 2014, figure 1), or to its score."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def join_features(features: Tensor, conditions: Tensor | None) -> Tensor:
@@ -17,3 +17,35 @@ def join_planes(images: Tensor, conditions: Tensor | None) -> Tensor:
         return images
     planes = conditions.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
     return torch.cat([images, planes], dim=1)
+
+
+class EmbeddedPlane(nn.Module):
+    """Images [n, channels, size, size] with a learnt linear map of the conditions [n, c] as one plane more.
+
+    One plane however many conditions there are: for a thousand classes, where constant planes would cost a thousand.
+    """
+
+    def __init__(self, condition_size: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.map = nn.Linear(condition_size, size * size, bias=False)
+        # A class's plane begins as noise of the pixels' own size: smaller, and the image would drown it.
+        nn.init.normal_(self.map.weight)
+
+    def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
+        plane = self.map(conditions.to(images.dtype)).view(-1, 1, self.size, self.size)
+        return torch.cat([images, plane.to(images.dtype)], dim=1)
+
+
+class Projection(nn.Module):
+    """Features φ [n, f] and conditions y [n, c] to the conditional part of a score, ⟨V y, φ⟩ [n].
+
+    Miyato & Koyama 2018, equation 4. For a one-hot y, V y is the embedding of the class; any other vector will do.
+    """
+
+    def __init__(self, condition_size: int, feature_count: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(condition_size, feature_count, bias=False)
+
+    def forward(self, features: Tensor, conditions: Tensor) -> Tensor:
+        return (self.map(conditions.to(features.dtype)) * features).sum(dim=1)

@@ -13,8 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import DoublingImageShape, PositiveInt
-from ganlab.networks.conditioning import join_features, join_planes
+from ganlab.config.types import DoublingImageShape, NonNegativeInt, PositiveFloat, PositiveInt
+from ganlab.networks.conditioning import EmbeddedPlane, Projection, join_features, join_planes
+from ganlab.networks.minibatch import MinibatchDiscrimination
+from ganlab.networks.spectral import constrain
 
 COARSEST = 4
 """Pixels along a side where the generator's convolutions begin and the discriminator's end."""
@@ -69,37 +71,83 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images [n, channels, size, size] (with conditions as constant planes) to raw scores [n].
+    """Images [n, channels, size, size] (with conditions [n, condition_size]) to raw scores [n].
 
+    With several `outputs`, class logits for instance, the scores are [n, outputs].
     `width` is the number of feature maps after the first layer; it doubles at each coarser level.
-    `norm` "none" leaves out the paper's batch norm, as critics with a gradient penalty need it.
+    `norm` "none" leaves out the paper's batch norm, as critics with a gradient penalty need it; "spectral" has
+    normalised weights times `gain` in its place (`ganlab.networks.spectral`), those of the conditions' maps included.
+    `conditioning`: "planes" joins each condition to the image as a constant plane, "embedded" all of them
+    as one learnt plane, and "projection" adds their inner product with the features to the score.
+    `minibatch_kernels` above 0 joins minibatch discrimination to the features, with `minibatch_dims` numbers
+    a kernel; its tensor is never normalised, for it scales distances whose exponential is bounded anyway.
+
+    Raises:
+        ConfigError: a gain other than 1 without spectral normalisation.
     """
 
     def __init__(
         self,
         condition_size: int,
+        outputs: int = 1,
         *,
         sample_shape: DoublingImageShape,
         width: PositiveInt = 64,
-        norm: Literal["batch", "none"] = "batch",
+        norm: Literal["batch", "none", "spectral"] = "batch",
+        gain: PositiveFloat = 1.0,
+        conditioning: Literal["planes", "embedded", "projection"] = "planes",
+        minibatch_kernels: NonNegativeInt = 0,
+        minibatch_dims: PositiveInt = 5,
     ) -> None:
         super().__init__()
         channels, size, _ = sample_shape
-        maps = width
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels + condition_size, maps, kernel_size=4, stride=2, padding=1),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-        for _ in range(_doublings(size) - 1):
-            layers.append(nn.Conv2d(maps, maps * 2, kernel_size=4, stride=2, padding=1, bias=norm == "none"))
-            if norm == "batch":
-                layers.append(nn.BatchNorm2d(maps * 2))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            maps *= 2
-        self.layers = nn.Sequential(*layers)
-        self.score = nn.Linear(maps * COARSEST**2, 1)
+        planes = {"planes": condition_size, "embedded": min(condition_size, 1), "projection": 0}[conditioning]
+        self.layers = _downward(channels + planes, width, _doublings(size), batch_norm=norm == "batch")
+        self.feature_count = width * 2 ** (_doublings(size) - 1) * COARSEST**2
+        self.score = nn.Linear(self.feature_count + minibatch_kernels, outputs)
+        conditional = condition_size > 0
+        self.projection = (
+            Projection(condition_size, self.feature_count) if conditional and conditioning == "projection" else None
+        )
         self.apply(initialise)
+        # These two begin in a way of their own.
+        self.embedded = EmbeddedPlane(condition_size, size) if conditional and conditioning == "embedded" else None
+        self.minibatch = (
+            MinibatchDiscrimination(self.feature_count, minibatch_kernels, minibatch_dims)
+            if minibatch_kernels
+            else None
+        )
+        constrain(self, norm, gain)
+
+    def features(self, images: Tensor, conditions: Tensor | None = None) -> Tensor:
+        """What the score is made of, before minibatch discrimination: [n, feature_count]."""
+        if self.embedded is not None:
+            images = self.embedded(images, conditions)
+        elif self.projection is None:
+            images = join_planes(images, conditions)
+        return torch.flatten(self.layers(images).permute(0, 2, 3, 1), 1)
+
+    def head(self, features: Tensor, conditions: Tensor | None = None) -> Tensor:
+        """Raw scores [n] (or [n, outputs]) of features [n, feature_count]; a projection adds to each output alike."""
+        scores = self.score(features if self.minibatch is None else self.minibatch(features))
+        if self.projection is not None:
+            scores = scores + self.projection(features, conditions)[:, None]
+        return scores.squeeze(1)
 
     def forward(self, images: Tensor, conditions: Tensor | None = None) -> Tensor:
-        features = self.layers(join_planes(images, conditions))
-        return self.score(torch.flatten(features.permute(0, 2, 3, 1), 1)).squeeze(1)
+        return self.head(self.features(images, conditions), conditions)
+
+
+def _downward(inputs: int, maps: int, levels: int, batch_norm: bool) -> nn.Sequential:
+    """Strided convolutions to 4×4: `maps` feature maps after the first one, twice as many after each further one."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, maps, kernel_size=4, stride=2, padding=1),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
+    for _ in range(levels - 1):
+        layers.append(nn.Conv2d(maps, maps * 2, kernel_size=4, stride=2, padding=1, bias=not batch_norm))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(maps * 2))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        maps *= 2
+    return nn.Sequential(*layers)

@@ -6,6 +6,7 @@ on all others, and no gradient is one sample's own: use these without it (Gulraj
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,3 +41,33 @@ def centred_penalty(norms: Tensor, centre: float) -> Tensor:
 def zero_centred_penalty(score: Score, samples: Tensor) -> Tensor:
     """E[‖∇D‖²] / 2, a scalar: R1 at real samples, R2 at generated ones (Mescheder et al. 2018, equations 9, 10)."""
     return input_gradients(score, samples).square().sum(dim=1).mean() / 2
+
+
+@dataclass(frozen=True)
+class GradientPenalties:
+    """Weights of the three penalties, and the terms that they come to."""
+
+    gradient: float = 0.0
+    centre: float = 1.0
+    r1: float = 0.0
+    r2: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        return max(self.gradient, self.r1, self.r2) > 0
+
+    def __call__(
+        self, score: Score, real: Tensor, fakes: Tensor, shares: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The weighted terms by tag, and what they tell besides; `shares` [n] are for the first penalty's mixtures."""
+        terms, observed = {}, {}
+        if self.gradient > 0:
+            assert shares is not None
+            norms = gradient_norms(score, mixtures(real, fakes, shares))
+            terms["penalty/gradient"] = self.gradient * centred_penalty(norms, self.centre)
+            observed["grad_norm/critic_mean"] = norms.detach().mean()
+        if self.r1 > 0:
+            terms["penalty/r1"] = self.r1 * zero_centred_penalty(score, real)
+        if self.r2 > 0:
+            terms["penalty/r2"] = self.r2 * zero_centred_penalty(score, fakes)
+        return terms, observed

@@ -4,19 +4,26 @@ Nothing here knows of models, data, Lightning or configuration.
 """
 
 from ganlab.pictures.grid import class_columns, image_grid, shown_classes, to_bytes, to_pil
-from ganlab.pictures.plane import FieldKind, plane, plane_lattice, plane_limits
+from ganlab.pictures.levels import level_columns
+from ganlab.pictures.plane import FieldKind, Limits, plane, plane_lattice, plane_limits
 from ganlab.pictures.saving import save_atomically
 from ganlab.pictures.strip import back_and_forth, interpolation_frames, interpolation_strip, save_gif
+from ganlab.pictures.traversal import CodeValues, Traversal, code_values, traversal_panels, traversal_rows
 from ganlab.pictures.walk import Prior, slerp, walk_between
 
 __all__ = [
+    "CodeValues",
     "FieldKind",
+    "Limits",
     "Prior",
+    "Traversal",
     "back_and_forth",
     "class_columns",
+    "code_values",
     "image_grid",
     "interpolation_frames",
     "interpolation_strip",
+    "level_columns",
     "plane",
     "plane_lattice",
     "plane_limits",
@@ -26,5 +33,7 @@ __all__ = [
     "slerp",
     "to_bytes",
     "to_pil",
+    "traversal_panels",
+    "traversal_rows",
     "walk_between",
 ]

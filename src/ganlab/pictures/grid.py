@@ -88,7 +88,7 @@ def image_grid(
     left = MARGIN + (max(label.width for label in beside) + CAPTION_GAP if beside else 0)
     top = MARGIN + (max(label.height for label in above) + CAPTION_GAP if above else 0)
     width, height = left + mosaic.width + MARGIN, top + mosaic.height + MARGIN
-    below = _legend(legend, max(width, NARROWEST_LEGEND) - 2 * MARGIN) if legend else None
+    below = legend_image(legend, max(width, NARROWEST_LEGEND) - 2 * MARGIN) if legend else None
     if below is not None:
         width, height = max(width, below.width + 2 * MARGIN), height + below.height + MARGIN
 
@@ -128,7 +128,7 @@ def _mosaic(cells: np.ndarray, rows: int, columns: int, padding: int) -> Image.I
     return Image.fromarray(canvas)
 
 
-def _legend(sentences: Sequence[str], width: int) -> Image.Image:
+def legend_image(sentences: Sequence[str], width: int) -> Image.Image:
     font = font_for(sentences, 12)
     lines = [line for sentence in sentences for line in wrap(sentence, font, width, most_lines=2)]
     return text_image(lines, font, align="left")

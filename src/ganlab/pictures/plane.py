@@ -88,15 +88,15 @@ def plane(
         _draw_field(axes, limits, field, field_kind, field_label)
     names = class_names if generated_classes is not None else ()
     if real is not None:
-        _draw_points(axes, real, "#55585e" if names else REAL, REAL_AREA, alpha=0.35)
+        draw_points(axes, real, "#55585e" if names else REAL, REAL_AREA, alpha=0.35)
     colours: Any = GENERATED
     if names and generated_classes is not None:
-        colours = _class_colours(len(names))[generated_classes.cpu().numpy()]
+        colours = class_colours(len(names))[generated_classes.cpu().numpy()]
         anchors = (generated, generated_classes) if real is None or real_classes is None else (real, real_classes)
-        _name_classes(axes, *anchors, names)
-    _draw_points(axes, generated, colours, GENERATED_AREA, alpha=0.8)
+        name_classes(axes, *anchors, names)
+    draw_points(axes, generated, colours, GENERATED_AREA, alpha=0.8)
     _count_outside(axes, generated, limits)
-    _frame(axes, limits, title)
+    frame(axes, limits, title)
     _draw_legend(figure, real is not None, names)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -136,7 +136,7 @@ def _short(number: float) -> str:
     return (plain if len(plain) <= 6 else f"{number:.0e}").replace("-", "\N{MINUS SIGN}")
 
 
-def _draw_points(axes: "Axes", points: Tensor, colours: Any, area: float, alpha: float) -> None:
+def draw_points(axes: "Axes", points: Tensor, colours: Any, area: float, alpha: float) -> None:
     x, y = points.detach().cpu().float().numpy().T
     axes.scatter(x, y, s=area, c=colours, alpha=alpha, linewidths=0, zorder=3)
 
@@ -153,7 +153,7 @@ def _draw_legend(figure: "Figure", with_real: bool, class_names: Sequence[str]) 
         entries["real"] = (mark("#55585e" if class_names else REAL),)
     if class_names:
         entries["generated, coloured by class"] = tuple(
-            map(mark, _class_colours(len(class_names))[:: -(-len(class_names) // 3)])
+            map(mark, class_colours(len(class_names))[:: -(-len(class_names) // 3)])
         )
     else:
         entries["generated"] = (mark(GENERATED),)
@@ -162,7 +162,7 @@ def _draw_legend(figure: "Figure", with_real: bool, class_names: Sequence[str]) 
     figure.legend(handles, list(entries), handler_map=spread, loc="lower center", ncols=2, frameon=False)
 
 
-def _class_colours(count: int) -> np.ndarray:
+def class_colours(count: int) -> np.ndarray:
     """[count, 4]: matplotlib's well-told colours without the gray, or evenly spaced hues for more than nine classes."""
     import matplotlib
 
@@ -171,10 +171,10 @@ def _class_colours(count: int) -> np.ndarray:
     return matplotlib.colormaps["hsv"](np.arange(count) / count) * np.array([0.85, 0.85, 0.85, 1.0])
 
 
-def _name_classes(axes: "Axes", points: Tensor, classes: Tensor, names: Sequence[str]) -> None:
+def name_classes(axes: "Axes", points: Tensor, classes: Tensor, names: Sequence[str]) -> None:
     from matplotlib.patheffects import withStroke
 
-    for index, (name, colour) in enumerate(zip(names, _class_colours(len(names)), strict=True)):
+    for index, (name, colour) in enumerate(zip(names, class_colours(len(names)), strict=True)):
         members = points[classes == index].detach().cpu()
         if len(members):
             x, y = members.float().mean(0).tolist()
@@ -195,7 +195,7 @@ def _count_outside(axes: "Axes", points: Tensor, limits: Limits) -> None:
         axes.text(0.015, 0.015, note, transform=axes.transAxes, fontsize=9, color=GENERATED, zorder=6)
 
 
-def _frame(axes: "Axes", limits: Limits, title: str) -> None:
+def frame(axes: "Axes", limits: Limits, title: str) -> None:
     left, right, bottom, top = limits
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.set_title(title, fontsize=12, loc="left", color="#303034")

@@ -15,6 +15,7 @@ from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
+from ganlab.callbacks.held_out import HeldOut
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
@@ -22,7 +23,7 @@ from ganlab.callbacks.records import CSVRecord, RunTensorBoard
 from ganlab.callbacks.signals import EndOnSignal
 from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
-from ganlab.errors import ConfigError, innermost, reason_of
+from ganlab.errors import ConfigError, GanlabError, innermost, reason_of
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
 from ganlab.tasks.scoring import Scorer
@@ -58,10 +59,19 @@ def settle_machine(trainer: dict[str, Any]) -> Machine:
 
 
 def build_model(settings: dict[str, Any]) -> GenerativeModel:
-    """The model of a checked configuration, its weights drawn from the run's seed."""
+    """The model of a checked configuration, its weights drawn from the run's seed.
+
+    Raises `GanlabError` for values that its constructor refuses together.
+    """
     node = {key: value for key, value in settings["model"].items() if key == "_target_" or key not in METADATA}
     torch.manual_seed(settings["seed"])
-    return instantiate(node, _convert_="all", _recursive_=False)
+    try:
+        return instantiate(node, _convert_="all", _recursive_=False)
+    except InstantiationException as error:
+        cause = innermost(error)
+        if isinstance(cause, GanlabError):
+            raise cause from None
+        raise
 
 
 def restore_model(settings: dict[str, Any], checkpoint: dict[str, Any]) -> GenerativeModel:
@@ -73,11 +83,12 @@ def restore_model(settings: dict[str, Any], checkpoint: dict[str, Any]) -> Gener
 
 
 def build_data(settings: dict[str, Any], model: GenerativeModel) -> LabDataModule:
-    """The data module of a checked configuration, told how many batches an iteration takes."""
+    """The data module of a checked configuration, told what batches the model takes."""
     data = instantiate(settings["data"], _convert_="all", _recursive_=False)
     data.seed = settings["seed"]
     data.start_iteration = model.iteration
-    data.batches_per_iteration = model.batches_per_iteration
+    data.update_plan = model.update_plan.times(model.accumulate)
+    data.wants_labelled = model.learns_labels
     return data
 
 
@@ -95,7 +106,7 @@ def build_trainer(
         sync_batchnorm=machine.processes > 1 and machine.accelerator == "cuda",
         max_epochs=-1,
         logger=_loggers(settings["logger"], folder, model.iteration),
-        callbacks=_callbacks(settings, machine, folder, scorer),
+        callbacks=_callbacks(settings, machine, folder, model, scorer),
         plugins=[AtomicCheckpointIO()],
         default_root_dir=str(folder),
         use_distributed_sampler=False,
@@ -116,14 +127,15 @@ def _loggers(wanted: dict[str, bool], folder: Path, iteration: int) -> list[Logg
     return loggers
 
 
-def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path, scorer: Scorer) -> list[Callback]:
+def _callbacks(
+    settings: dict[str, Any], machine: Machine, folder: Path, model: GenerativeModel, scorer: Scorer
+) -> list[Callback]:
     """In the order in which they see the end of an iteration: judge, measure, draw, save, score, and only then end."""
     options, watching = settings["trainer"], settings["callbacks"]
     last = options["max_iterations"]
-    images = settings["data"]["batch_size"] * options["accumulate"] * machine.processes
-    images *= settings["model"].get("discriminator_updates", 1)
+    plan = model.update_plan.times(settings["data"]["batch_size"] * options["accumulate"] * machine.processes)
     guard = FiniteGuard(options["log_every"])
-    measure = Measure(options["log_every"], last, images)
+    measure = Measure(options["log_every"], last, plan)
     checkpoints = Checkpoints(
         folder / "checkpoints",
         every=options["checkpoint_every"],
@@ -132,7 +144,7 @@ def _callbacks(settings: dict[str, Any], machine: Machine, folder: Path, scorer:
         config={**settings, "resume": None},
         guard=guard,
     )
-    callbacks: list[Callback] = [guard, measure]
+    callbacks: list[Callback] = [guard, measure, HeldOut(options["log_every"], last)]
     if options["sample_every"] is not None:
         callbacks.append(
             SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])

@@ -19,6 +19,8 @@ ganlab.sample: pictures from a trained run; the data set is not needed.
   python -m ganlab.sample run=… 'condition=[1,0,1]'        classes in turn, or an attribute vector of floats
   python -m ganlab.sample run=… interpolate=8              a walk through the latents: a strip and an animated GIF
 
+A model with codes also gives traversal.png (what each code does), one with levels levels.png.
+
 keys:
   run          a run folder, or a checkpoint in it
   count        how many samples (64)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
 from ganlab.errors import ConfigError, OutputError
 from ganlab.files import write_atomically
 from ganlab.pictures import (
@@ -66,7 +67,8 @@ def write_generated(
     """All that `ganlab.sample` writes, in a fresh folder under `parent` (001, 002, …), which is returned.
 
     Everything is checked before the folder is made. For the arguments see `write_samples` and
-    `write_interpolation`; `interpolate=0` writes no interpolation.
+    `write_interpolation`; `interpolate=0` writes no interpolation. Of a model with codes (`traversals`) there
+    is traversal.png, of one that makes images coarse to fine (`stages`) levels.png.
     """
     _check_counts(count, batch)
     condition_cycle(model, condition, num_classes)
@@ -74,6 +76,7 @@ def write_generated(
         _check_interpolation(model, interpolate)
     folder = fresh_folder(parent)
     write_samples(model, folder, count, seed, condition, batch=batch, num_classes=num_classes, names=names)
+    write_structure(model, folder, seed, condition, num_classes=num_classes, names=names)
     if interpolate:
         write_interpolation(
             model, folder, interpolate, seed, condition, prior=prior, batch=batch, num_classes=num_classes, names=names
@@ -166,6 +169,34 @@ def write_interpolation(
     images = _decoded(model, latents.flatten(0, 1), conditions, batch).unflatten(0, (walks, -1))
     save_atomically(interpolation_strip(images[:, ::FRAMES_A_STEP], captions or None), folder / "interpolation.png")
     save_gif(back_and_forth(interpolation_frames(images, captions or None)), folder / "interpolation.gif")
+
+
+def write_structure(
+    model: SampledModel,
+    folder: Path,
+    seed: int = 0,
+    condition: Condition = None,
+    *,
+    num_classes: int | None = None,
+    names: Sequence[str] = (),
+) -> None:
+    """Write what the model's own structure does, where it offers it: traversal.png and levels.png.
+
+    They are the pictures of training (`ganlab.callbacks.code_pictures`), with the noise of this seed and, of a
+    conditional model, the conditions of the cycle (12 at most).
+    """
+    _refuse_overwriting(folder, "traversal.png", "levels.png")
+    cycle = condition_cycle(model, condition, num_classes)
+    shown = [] if cycle is None else shown_classes(len(cycle))
+    captions = [_captions(cycle, names)[index] for index in shown]
+    legend = [f"all: {captions[0].replace('_', ' ')}"] if len(captions) == 1 else []
+    asked = (None if cycle is None else cycle[shown], captions, legend)
+    if hasattr(model, "traversals"):
+        traversal = TraversalPainter(model, torch.Generator().manual_seed(seed), *asked)
+        save_atomically(traversal.paint(model), folder / "traversal.png")
+    if hasattr(model, "stages") and len(model.sample_shape) == 3:
+        levels = LevelPainter(model, torch.Generator().manual_seed(seed), *asked)
+        save_atomically(levels.paint(model), folder / "levels.png")
 
 
 def condition_cycle(model: SampledModel, condition: Condition, num_classes: int | None = None) -> Tensor | None:

@@ -17,8 +17,9 @@ from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.label_agreement import LabelAgreement
 from ganlab.metrics.observation import Observation
 from ganlab.metrics.ranks import Ranks
-from ganlab.metrics.references import Reference
+from ganlab.metrics.references import Reference, fingerprint_of
 from ganlab.models.base import GenerativeModel
+from ganlab.tasks.classifying import classified
 from ganlab.tasks.drawing import Drawing
 from ganlab.tasks.real_samples import RealSamples, Split
 from ganlab.tasks.suiting import choose_monitor, choose_scores, probe
@@ -113,14 +114,15 @@ class Scorer:
         split = reference or self.splits[0]
         drawn = self.options["seed"] if seed is None else seed
         generated, channel_logits = self._drawing.observe(model, split, drawn, ranks)
+        classes = self._classes(model, ranks)
         if ranks.rank != 0:
             return {}
-        scores = compute_scores(self.kinds, self._scene(generated, split, channel_logits, model.device))
+        scores = compute_scores(self.kinds, self._scene(generated, split, channel_logits, model.device, classes))
         real = self.real_scores(split, model.device)
         common = self._protocol(model, split, drawn, len(generated))
         return {
             self.tag(kind): score.told(
-                kind, real[kind].value if kind in real else None, common | {"real": _stand_in(kind, split)}
+                kind, real[kind].value if kind in real else None, common | self._particulars(kind, split)
             )
             for kind, score in scores.items()
         }
@@ -130,12 +132,13 @@ class Scorer:
     def real_scores(self, split: Split, device: torch.device | None = None) -> dict[str, Score]:
         """What real samples in the place of generated ones score: those of the other split, as many as are generated.
 
-        Scores that depend on no reference are of the test split, which no model has seen.
+        Scores that depend on no reference are of the test split, which no model has seen. Of the model's own
+        classifier there are none: real samples are what it is given.
         """
         if split not in self._scores_of_real:
             other: Split = "train" if split == "test" else "test"
             against = [kind for kind in self.kinds if SCORES[kind].of_reference]
-            alone = [kind for kind in self.kinds if not SCORES[kind].of_reference]
+            alone = [kind for kind in self.kinds if not SCORES[kind].of_reference and not _of_classifier(kind)]
             scores: dict[str, Score] = {}
             places: tuple[tuple[list[str], Split], ...] = ((against, other), (alone, "test"))
             for kinds, place in places:
@@ -178,8 +181,19 @@ class Scorer:
         train = self.data.examples(len(self.data.train), "train")
         return LabelAgreement(train.samples, train.conditions, **ALONE)
 
+    def _classes(self, model: GenerativeModel, ranks: Ranks) -> tuple[Tensor, Tensor] | None:
+        """What the model takes all test samples for, and what they are; None if no score asks for it."""
+        if not any(map(_of_classifier, self.kinds)):
+            return None
+        return classified(model, self.data.test, self.options["batch_size"], ranks), self.data.test.conditions.cpu()
+
     def _scene(
-        self, generated: Observation, split: Split, channel_logits: Tensor | None, device: torch.device | None
+        self,
+        generated: Observation,
+        split: Split,
+        channel_logits: Tensor | None,
+        device: torch.device | None,
+        classes: tuple[Tensor, Tensor] | None = None,
     ) -> Scene:
         training = self._reference("train", len(self.data.train), device) if "auth_pct" in self.kinds else None
         return Scene(
@@ -189,6 +203,7 @@ class Scorer:
             mixture=self.data.mixture,
             channel_logits=channel_logits,
             agreement=self._agreement,
+            classified=classes,
         )
 
     # -- protocol ---------------------------------------------------------------------------------------------
@@ -216,6 +231,29 @@ class Scorer:
             "seed": seed,
             "version": __version__,
         }
+
+    def _particulars(self, kind: str, split: Split) -> dict[str, Any]:
+        """What the protocol of one score says otherwise than that of the others."""
+        if not _of_classifier(kind):
+            return {"real": _stand_in(kind, split)}
+        unlike = dict.fromkeys(("extractor", "quantised", "conditions", "seed", "real"))
+        return unlike | {
+            "reference": "test",
+            "reference_count": len(self.data.test),
+            "reference_sha256": self._test_fingerprint,
+            "count": len(self.data.test),
+            "samples": "the whole test split, classified",
+            "weights": "last",
+        }
+
+    @cached_property
+    def _test_fingerprint(self) -> str:
+        return fingerprint_of(self.real.first("test", len(self.data.test))[0])
+
+
+def _of_classifier(kind: str) -> bool:
+    """Whether a score is of what the model says of real samples, and not of what it generates."""
+    return SCORES[kind].needs == "classifier"
 
 
 def _stand_in(kind: str, split: Split) -> str:

@@ -35,6 +35,7 @@ _SAID: dict[Needs, str] = {
     "modes": "a mixture of Gaussians (data=ring, grid) or data=stacked_digits",
     "mixture": "a mixture of Gaussians (data=ring, grid)",
     "labels": "a model of class labels and a small training set (5,000 of 16×16, 700 of 64×64 in colour)",
+    "classifier": "a model that classifies (model=semi_supervised_gan) and a test set of two classes or more",
 }
 
 
@@ -138,6 +139,7 @@ def _offered(model: GenerativeModel, data: Any, extractor: Extractor | None) -> 
         "mixture": model.generates and data.mixture is not None,
         "modes": model.generates and (data.mixture is not None or data.digit_channels),
         "labels": model.generates and labelled and finite and _fittable(data),
+        "classifier": model.classifies and data.num_classes > 1 and not data.test.infinite and len(data.test) > 0,
     }
     if not (model.generates or model.reconstructs):
         return set()

@@ -1,0 +1,44 @@
+"""What a discriminator says of samples, beyond one number each."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Verdict(NamedTuple):
+    """`scores`: raw scores [n]. `features`: what they were computed from, [n, feature_count], where a family asks for
+    it. `answers`: what another head says, [n, …]."""
+
+    scores: Tensor
+    features: Tensor | None = None
+    answers: Tensor | None = None
+
+
+class TwoHeaded(nn.Module):
+    """A discriminator with a second head on its body: samples (and conditions) to a full `Verdict`.
+
+    `discriminator` offers `features`, `head` and `feature_count`; `second` maps features to answers.
+    """
+
+    def __init__(self, discriminator: Any, second: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.second = second
+
+    def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Verdict:
+        features = self.discriminator.features(samples, conditions)
+        return Verdict(self.discriminator.head(features, conditions), features, self.second(features))
+
+
+class Classifying(nn.Module):
+    """A discriminator with K outputs read as class logits; its score is log Σ exp of them (Salimans et al. 2016)."""
+
+    def __init__(self, discriminator: Any) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Verdict:
+        features = self.discriminator.features(samples, conditions)
+        logits = self.discriminator.head(features, conditions)
+        return Verdict(torch.logsumexp(logits, dim=1), features, logits)

@@ -1,0 +1,40 @@
+"""What a discriminator says beyond a number: its second head, and classes in place of a score."""
+
+import torch
+from torch import nn
+
+from ganlab.networks.mlp import MLPDiscriminator
+from ganlab.networks.verdict import Classifying, TwoHeaded
+from ganlab.objectives.adversarial import discriminator_terms
+
+LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+
+
+def test_two_heads_stand_on_one_body():
+    torch.manual_seed(0)
+    body = MLPDiscriminator(3, sample_shape=[2], width=5)
+    network = TwoHeaded(body, nn.Linear(5, 7))
+    samples, conditions = torch.randn(4, 2), torch.eye(3)[[0, 1, 2, 0]]
+    verdict = network(samples, conditions)
+    torch.testing.assert_close(verdict.scores, body(samples, conditions))
+    torch.testing.assert_close(verdict.answers, network.second(body.features(samples, conditions)))
+    verdict.answers.square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in [*network.second.parameters(), body.layers[0].weight])
+    assert body.layers[-1].weight.grad is None
+
+
+def test_the_score_is_that_of_a_softmax_over_one_class_more():
+    class Body(torch.nn.Module):
+        def features(self, samples, conditions=None):
+            return samples * 2
+
+        def head(self, features, conditions=None):
+            return features / 2
+
+    verdict = Classifying(Body())(LOGITS)
+    generated = 1 / (1 + LOGITS.exp().sum(1))  # the last of a softmax over K + 1 logits
+    torch.testing.assert_close(verdict.scores.sigmoid(), 1 - generated)
+    on_real, on_fake = discriminator_terms(verdict.scores, verdict.scores)
+    torch.testing.assert_close(on_real, -(1 - generated).log().mean())
+    torch.testing.assert_close(on_fake, -generated.log().mean())
+    assert torch.equal(verdict.features, LOGITS * 2) and torch.equal(verdict.answers, LOGITS)
