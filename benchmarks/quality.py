@@ -44,7 +44,8 @@ OF_GRID = "PacGAN: GAN 17.3 modes, 94.8 % high quality; PacGAN4 24.8, 93.6 %"
 STACKED = "metrics.count=26000 metrics.reference_count=26000 data.test_count=26000 metrics.scores=[modes,mode_kl]"
 OF_STACKED = "PacGAN, on MNIST: DCGAN 99 modes, KL 3.40; VEEGAN 150, 2.95; PacDCGAN2 1000, 0.06"
 DIGITS = "fd_digits precision recall auth_pct"
-ESTIMATE = "spearman(wasserstein/estimate,metric/w1)"
+CODES = "last(loss/information_1) last(loss/information_2) last(loss/information_3)"
+ESTIMATE = "spearman(wasserstein/estimate,wasserstein/exact)"
 
 ROWS = {
     "default": Row("", f"label_agreement {DIGITS}"),
@@ -56,6 +57,11 @@ ROWS = {
     "digits_dcgan": Row("experiment=digits_dcgan", DIGITS),
     "digits_lsgan": Row("experiment=digits_lsgan", DIGITS),
     "digits_wgan_gp": Row("experiment=digits_wgan_gp", DIGITS),
+    "digits_hinge_sn": Row("experiment=digits_hinge_sn", DIGITS),
+    "digits_lapgan": Row("model=lapgan data=digits", DIGITS),
+    "digits_infogan": Row("experiment=digits_infogan", f"{CODES} fd_digits"),
+    "ten_labels": Row("experiment=digits_semi_supervised", "accuracy"),
+    "ten_labels_alone": Row("experiment=digits_semi_supervised model.unsupervised_weight=0", "accuracy"),
     "stacked_dcgan": Row(f"experiment=stacked_dcgan {STACKED}", "modes mode_kl", OF_STACKED),
     "stacked_wgan_gp": Row(f"experiment=stacked_wgan_gp {STACKED}", "modes mode_kl", OF_STACKED),
     "ring_collapse": Row(f"experiment=ring_collapse {MODES}", MODE_SCORES, "fails on purpose"),
@@ -87,10 +93,12 @@ def rank_correlation(table: Path, first: str, second: str) -> float:
 
 
 def score_of(result: dict[str, Any], name: str) -> dict[str, Any]:
-    """value, better and real of a score, or of a correlation that is made of the logged values."""
+    """value, better and real of a score, of a correlation of logged values, or of a loss that was logged last."""
     if name.startswith("spearman("):
         first, second = name.removeprefix("spearman(").removesuffix(")").split(",")
         return {"value": rank_correlation(result["folder"] / "metrics.csv", first, second), "better": "higher"}
+    if name.startswith("last("):
+        return {"value": result["last_values"][name.removeprefix("last(").removesuffix(")")], "better": "lower"}
     return result["scores"][f"metric/{name}"]
 
 

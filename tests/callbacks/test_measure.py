@@ -20,7 +20,12 @@ TAGS = {
     *("grad_norm/generator", "grad_norm/discriminator", "lr/generator", "lr/discriminator"),
     "throughput/images_per_second",
 }
-OF_FAMILIES = {"wasserstein/estimate", "divergence/estimate", "penalty/gradient", "penalty/r1"}
+OF_FAMILIES = {
+    *("wasserstein/estimate", "wasserstein/exact", "divergence/estimate", "penalty/gradient", "penalty/r1"),
+    *("loss/information", "loss/information_1", "information/code_1", "loss/supervised", "loss/feature_matching"),
+    *("loss/class_real", "loss/generator_level_0", "loss/discriminator_level_1", "updates/generator"),
+    *("instance_noise/std", "penalty/history_generator"),
+}
 
 
 class Memory(Logger):
@@ -170,9 +175,15 @@ def test_each_chart_shows_its_own_tags_and_no_others():
         "discriminator: real and generated": {"loss/discriminator_real", "loss/discriminator_fake"},
         "raw scores": {"score/real", "score/fake"},
         "accuracy (1/2 at equilibrium)": {"accuracy/discriminator_real", "accuracy/discriminator_fake"},
-        "Wasserstein distance": {"wasserstein/estimate"},
+        "Wasserstein distance": {"wasserstein/estimate", "wasserstein/exact"},
         "divergence (lower bound)": {"divergence/estimate"},
-        "penalties": {"penalty/gradient", "penalty/r1"},
+        "penalties": {"penalty/gradient", "penalty/r1", "penalty/history_generator"},
+        "codes: -log Q, nats (InfoGAN)": {"loss/information_1"},
+        "codes: mutual information, nats (lower bound)": {"information/code_1"},
+        "supervised and feature matching": {"loss/supervised", "loss/feature_matching", "loss/class_real"},
+        "levels (0 is the finest)": {"loss/generator_level_0", "loss/discriminator_level_1"},
+        "updates so far": {"updates/generator"},
+        "instance noise": {"instance_noise/std"},
         "gradient norms": {"grad_norm/generator", "grad_norm/discriminator"},
         "learning rates": {"lr/generator", "lr/discriminator"},
     }

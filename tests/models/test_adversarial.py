@@ -8,6 +8,7 @@ from lightning import Callback
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import one_hot
 
+from ganlab.errors import ConfigError
 from recording import recording
 
 ADAM = {"algorithm": "adam", "lr": 2e-3, "betas": [0.5, 0.999]}
@@ -257,3 +258,35 @@ def test_a_familys_penalty_is_added_to_the_loss_and_reported(make_gan, tiny_data
     assert model.constrained == 1
     fit(plain, data)
     assert not torch.allclose(plain.discriminator.layers[0].weight, model.discriminator.layers[0].weight)
+
+
+def test_a_discriminator_of_probabilities_or_of_columns_is_refused(make_gan):
+    """Found by a forward pass of two samples, which leaves no trace in the network."""
+    plain = make_gan()
+
+    def refused(layer):
+        class Strange(type(plain)):
+            def build_players(self, generator, discriminator):
+                generating, telling = super().build_players(generator, discriminator)
+                telling.head = lambda features, conditions=None: layer(telling.layers[-1](features))
+                return generating, telling
+
+        node = {"sample_shape": [2], "width": 4}
+        with pytest.raises(ConfigError) as raised:
+            Strange(
+                name="strange",
+                sample_shape=[2],
+                latent_dim=2,
+                generator={"_target_": "ganlab.networks.mlp.MLPGenerator", **node},
+                discriminator={"_target_": "ganlab.networks.mlp.MLPDiscriminator", **node},
+            )
+        return str(raised.value)
+
+    assert "it ends in a Sigmoid, and the losses take raw scores" in refused(lambda x: x.sigmoid().squeeze(1))
+    assert "scores of shape [2, 1] of 2 samples" in refused(lambda x: x)
+
+
+def test_looking_at_the_discriminator_changes_nothing_in_it(make_gan):
+    model = make_gan([1, 16, 16], "dcgan")
+    norms = [module for module in model.discriminator.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(norm.training and norm.num_batches_tracked == 0 for norm in norms)

@@ -231,6 +231,7 @@ def test_a_balanced_update_of_each_player_is_that_of_a_plain_loop(make_gan, tiny
             {"balanced": True, "discriminator_updates": 2},
             r"model\.discriminator_updates=2: with model\.balanced",
         ),
+        ("mlp", {"loss": "hinge", "label_smoothing": 0.1}, r"model\.label_smoothing=0\.1: the hinge loss has margins"),
         ("dcgan", {"r1": 1.0}, r"model\.discriminator: with BatchNorm2d .* set model\.discriminator\.norm=none"),
         ("mlp", {"gradient_penalty": 1.0, "discriminator": {"minibatch_kernels": 4}}, "with MinibatchDiscrimination"),
     ],

@@ -1,10 +1,11 @@
 """What a discriminator says beyond a number: its second head, and classes in place of a score."""
 
+import pytest
 import torch
 from torch import nn
 
 from ganlab.networks.mlp import MLPDiscriminator
-from ganlab.networks.verdict import Classifying, TwoHeaded
+from ganlab.networks.verdict import Classifying, TwoHeaded, squashed_by
 from ganlab.objectives.adversarial import discriminator_terms
 
 LOGITS = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
@@ -38,3 +39,19 @@ def test_the_score_is_that_of_a_softmax_over_one_class_more():
     torch.testing.assert_close(on_real, -(1 - generated).log().mean())
     torch.testing.assert_close(on_fake, -generated.log().mean())
     assert torch.equal(verdict.features, LOGITS * 2) and torch.equal(verdict.answers, LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("squash", "name"),
+    [
+        (lambda x: torch.sigmoid(x).squeeze(1), "Sigmoid"),
+        (lambda x: nn.Sigmoid()(x).reshape(-1), "Sigmoid"),
+        (lambda x: nn.functional.logsigmoid(x)[:, 0], "LogSigmoid"),
+        (lambda x: nn.functional.softmax(x.expand(-1, 2), 1)[:, 1], "Softmax"),
+        (lambda x: x.squeeze(1), None),
+        (lambda x: torch.sigmoid(x).squeeze(1) * 2 - 1, None),
+        (lambda x: x.squeeze(1).tanh(), None),
+    ],
+)
+def test_probabilities_are_known_by_their_graph(squash, name):
+    assert squashed_by(squash(nn.Linear(3, 1)(torch.randn(4, 3)))) == name

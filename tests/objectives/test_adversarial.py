@@ -54,6 +54,35 @@ def test_gradients_by_finite_differences(name):
     np.testing.assert_allclose(gradient(name, scores), numeric, atol=1e-8)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.35])
+def test_one_sided_smoothing_moves_the_target_of_real_samples_alone(smoothing):
+    scores = torch.as_tensor(SCORES).requires_grad_()
+    on_real, on_fake = discriminator_terms(scores, scores, smoothing)
+    probability = expit(SCORES)
+    formula = -np.mean((1 - smoothing) * np.log(probability) + smoothing * np.log(1 - probability))
+    assert float(on_real.detach()) == pytest.approx(formula, rel=1e-7)
+    assert float(on_fake.detach()) == pytest.approx(FORMULAS["fake"](SCORES), rel=1e-7)
+    (gradient_of_real,) = torch.autograd.grad(on_real, scores)
+    np.testing.assert_allclose(gradient_of_real, (probability - (1 - smoothing)) / len(SCORES), atol=1e-12)
+
+
+def test_the_best_discriminator_under_smoothing_is_lower_by_its_share():
+    """s(D) = (1 - ε) p_r / (p_r + p_g) on each of a few points (Salimans et al. 2016, section 3.4)."""
+    p_real, p_fake = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
+    scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        terms = [discriminator_terms(scores[i : i + 1], scores[i : i + 1], 0.1) for i in range(3)]
+        total = sum(p_real[i] * on_real + p_fake[i] * on_fake for i, (on_real, on_fake) in enumerate(terms))
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    torch.testing.assert_close(scores.detach().sigmoid(), 0.9 * p_real / (p_real + p_fake), rtol=1e-3, atol=1e-5)
+
+
 def test_each_part_sees_its_own_scores():
     real, fake = torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5, 4.0])
     on_real, on_fake = discriminator_terms(real, fake)

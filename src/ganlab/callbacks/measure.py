@@ -26,6 +26,14 @@ CHARTS = {
         "divergence (lower bound)": ["divergence/.*"],
         "penalties": ["penalty/.*"],
     },
+    "families": {
+        "codes: -log Q, nats (InfoGAN)": ["loss/information_.*"],
+        "codes: mutual information, nats (lower bound)": ["information/.*"],
+        "supervised and feature matching": ["loss/supervised$", "loss/feature_matching$", "loss/class_.*"],
+        "levels (0 is the finest)": ["loss/generator_level_.*", "loss/discriminator_level_.*"],
+        "updates so far": ["updates/.*"],
+        "instance noise": ["instance_noise/std$"],
+    },
     "optimization": {"gradient norms": ["grad_norm/.*"], "learning rates": ["lr/.*"]},
     "scores": {
         "distances (0 is best)": ["metric/fid$", "metric/fd_.*", "metric/w1$", "metric/w2$"],

@@ -12,7 +12,7 @@ from ganlab.counting import UpdatePlan
 from ganlab.errors import ConfigError
 from ganlab.models.base import Measurements, averaged, build_network
 from ganlab.models.techniques import Observe, Players, Techniques
-from ganlab.networks.verdict import Verdict
+from ganlab.networks.verdict import Verdict, squashed_by
 from ganlab.objectives.relativistic import relative_scores
 
 
@@ -71,6 +71,7 @@ class AdversarialModel(Techniques):
         self.generator_ema = averaged(self.generator, ema_decay)
         self.remember(generator=self.generator, discriminator=self.discriminator)
         self.refuse_coupled_samples(self.discriminator)
+        self._refuse_other_than_scores()
         if balanced:
             self.register_buffer("updates_so_far", torch.zeros(2, dtype=torch.int64))
             if discriminator_updates > 1:
@@ -286,6 +287,22 @@ class AdversarialModel(Techniques):
         """What the discriminator says of samples as they are."""
         said = self.discriminator(samples, condition)
         return said if isinstance(said, Verdict) else Verdict(said)
+
+    def _refuse_other_than_scores(self) -> None:
+        """Losses of scores [n, 1] beside [n] would broadcast, and of probabilities they would be of another game."""
+        condition = torch.zeros(2, self.condition_size) if self.condition_size else None
+        with evaluating(self.discriminator):
+            scores = self.observe(torch.zeros(2, *self.sample_shape), condition).scores
+        squashed = squashed_by(scores)
+        if squashed is not None:
+            raise ConfigError(
+                f"model.discriminator: it ends in a {squashed}, and the losses take raw scores; leave that layer out"
+            )
+        if scores.shape != (2,):
+            raise ConfigError(
+                f"model.discriminator: it makes scores of shape {list(scores.shape)} of 2 samples, and there must be "
+                "one number a sample, [2]; squeeze its output"
+            )
 
     # -- sampling ---------------------------------------------------------------------------------------------
 

@@ -15,6 +15,30 @@ class Verdict(NamedTuple):
     answers: Tensor | None = None
 
 
+_RESHAPING = (
+    "Squeeze",
+    "Unsqueeze",
+    "View",
+    "UnsafeView",
+    "ReshapeAlias",
+    "Select",
+    "Slice",
+    "Permute",
+    "ToCopy",
+    "Clone",
+)
+_SQUASHING = ("Sigmoid", "LogSigmoid", "Softmax", "LogSoftmax")
+
+
+def squashed_by(scores: Tensor) -> str | None:
+    """The function that made probabilities of what should be raw scores, by the graph of `scores`; None for raw ones."""
+    node: Any = scores.grad_fn
+    while node is not None and node.name().startswith(_RESHAPING):
+        node = node.next_functions[0][0]
+    name = "" if node is None else node.name()
+    return next((function for function in _SQUASHING if name.startswith(f"{function}Backward")), None)
+
+
 class TwoHeaded(nn.Module):
     """A discriminator with a second head on its body: samples (and conditions) to a full `Verdict`.
 

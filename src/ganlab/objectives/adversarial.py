@@ -8,13 +8,22 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 
-def discriminator_terms(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+def discriminator_terms(
+    real_scores: Tensor, fake_scores: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """The discriminator's loss on real and on generated samples (equation 1, with the sign of a loss).
 
     real_scores, fake_scores: [n]. Returns -E_r[log s(D)] and -E_g[log(1 - s(D))], scalars;
     both are log 2 where D cannot tell (D = 0), and their sum is then log 4.
+
+    With `label_smoothing` ε in [0, 1) real samples have the target 1 - ε and generated ones still 0 (Salimans et al.
+    2016, section 3.4, α = 1 - ε): the best s(D) is (1 - ε) p_r / (p_r + p_g).
     """
-    return softplus(-real_scores).mean(), softplus(fake_scores).mean()
+    on_real = softplus(-real_scores).mean()
+    if label_smoothing > 0:
+        # softplus(D) = softplus(-D) + D
+        on_real = on_real + label_smoothing * real_scores.mean()
+    return on_real, softplus(fake_scores).mean()
 
 
 def minimax_generator_loss(fake_scores: Tensor) -> Tensor:
