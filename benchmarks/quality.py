@@ -102,6 +102,11 @@ def score_of(result: dict[str, Any], name: str) -> dict[str, Any]:
     return result["scores"][f"metric/{name}"]
 
 
+def short(value: float) -> str:
+    """Three digits, and never an exponent for a count."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
 def tell(name: str, row: Row, seeds: list[int], results: list[dict[str, Any]]) -> None:
     seconds = statistics.median(result["wall_seconds"] for result in results)
     print(f"\n{name}: python -m ganlab {row.words}\n  seeds {seeds}, {seconds:.0f} s a run", flush=True)
@@ -112,8 +117,8 @@ def tell(name: str, row: Row, seeds: list[int], results: list[dict[str, Any]]) -
         values = [score["value"] for score in scores]
         worst = min(values) if scores[0]["better"] == "higher" else max(values)
         real = scores[0].get("real")
-        beside = "" if real is None else f" (real samples {real:.3g})"
-        print(f"  {name:16} median {statistics.median(values):.3g}, worst {worst:.3g}{beside}", flush=True)
+        beside = "" if real is None else f" (real samples {short(real)})"
+        print(f"  {name:16} median {short(statistics.median(values))}, worst {short(worst)}{beside}", flush=True)
 
 
 def main() -> None:

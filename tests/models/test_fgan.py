@@ -99,6 +99,9 @@ FORMULAS = {
     "jensen_shannon": lambda p, q: p * np.log(2 * p / (p + q)) + q * np.log(2 * q / (p + q)),
 }
 FORMULAS["gan"] = FORMULAS["jensen_shannon"]
+FORMULAS["total_variation"] = lambda p, q: np.abs(p - q) / 2
+# Not Neyman's: with tails wider than the mixture's it is infinite, in places where no sample ever lies. Its best
+# Gaussian is narrow (1.64, 1.03); what can be learnt from samples is wider.
 
 
 def divergence_at(name, mean, std):
@@ -150,17 +153,16 @@ class Estimates(Callback):
         self.seen.append(outputs["divergence/estimate"].item())
 
 
-def fitted(fit, name, iterations=1500, rows=1024, **options):
+def fitted(fit, name, iterations=1500, rows=1024, seed=0, **options):
     """The fitted mean and standard deviation, and the bound's mean over the last tenth of the run."""
-    discriminator = torch.nn.Sequential(
-        torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)
-    )
     adam = {"algorithm": "adam", "lr": 5e-3, "betas": [0.5, 0.999], "schedule": "linear", "final_factor": 0.02}
-    run = {"max_iterations": iterations, "optimizers": {"generator": adam, "discriminator": adam}}
+    run = {"seed": seed, "max_iterations": iterations, "optimizers": {"generator": adam, "discriminator": adam}}
     model = make(run, divergence=name, generator_loss="minimax", ema_decay=0.99, **options)
     model.generator = Gaussian()
     model.generator_ema = type(model.generator_ema)(model.generator, 0.99)
-    model.discriminator = Scored(discriminator)
+    torch.manual_seed(seed)
+    layers = [torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)]
+    model.discriminator = Scored(torch.nn.Sequential(*layers))
     estimates = Estimates()
     fit(model, Mixture(rows), estimates)
     averaged = model.generator_ema.network
@@ -177,11 +179,13 @@ class Scored(torch.nn.Module):
 
 
 def assert_fitted(fit, name, mean_within, std_within, **options):
-    mean, std, estimate = fitted(fit, name, **options)
+    # tanh saturates: where the two first lie apart, nothing would pull without a penalty. It makes the bound looser.
+    penalised = {"r1": 0.02} if name == "total_variation" else {}
+    mean, std, estimate = fitted(fit, name, **options, **penalised)
     best_mean, best_std, least = optimal(name)
     assert mean == pytest.approx(best_mean, abs=mean_within)
     assert std == pytest.approx(best_std, abs=std_within)
-    assert estimate == pytest.approx(least - np.log(4) * (name == "gan"), abs=0.02)
+    assert estimate == pytest.approx(least - np.log(4) * (name == "gan"), abs=0.05 if penalised else 0.02)
     return mean, std
 
 
@@ -193,6 +197,7 @@ def test_the_numerical_optima_are_the_published_kind():
         "jensen_shannon": (0.998, 1.552),
         "pearson": (1.066, 1.626),
         "squared_hellinger": (0.986, 1.535),
+        "total_variation": (1.081, 1.661),
     }
     for name, expected in known.items():
         assert optimal(name)[:2] == pytest.approx(expected, abs=1e-3)
@@ -205,8 +210,9 @@ def test_a_gaussian_is_fitted_to_a_mixture(fit, name):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_each_divergence_fits_its_own_gaussian_and_is_the_best_at_it(fit):
-    fits = {name: assert_fitted(fit, name, 0.05, 0.08) for name in FORMULAS}
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_each_divergence_fits_its_own_gaussian_and_is_the_best_at_it(fit, seed):
+    fits = {name: assert_fitted(fit, name, 0.03, 0.05, seed=seed) for name in FORMULAS}
     for judge in FORMULAS:
         own = divergence_at(judge, *fits[judge])
         assert own <= min(divergence_at(judge, *other) for other in fits.values()) + 1e-3

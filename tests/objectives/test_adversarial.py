@@ -66,21 +66,48 @@ def test_one_sided_smoothing_moves_the_target_of_real_samples_alone(smoothing):
     np.testing.assert_allclose(gradient_of_real, (probability - (1 - smoothing)) / len(SCORES), atol=1e-12)
 
 
-def test_the_best_discriminator_under_smoothing_is_lower_by_its_share():
-    """s(D) = (1 - ε) p_r / (p_r + p_g) on each of a few points (Salimans et al. 2016, section 3.4)."""
-    p_real, p_fake = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
-    scores = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+def best_scores(p_real, p_fake, label_smoothing=0.0):
+    """The scores at each point of a finite set that minimise the discriminator's loss, and that loss."""
+    scores = torch.zeros(len(p_real), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scores], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
     def loss():
         optimizer.zero_grad()
-        terms = [discriminator_terms(scores[i : i + 1], scores[i : i + 1], 0.1) for i in range(3)]
-        total = sum(p_real[i] * on_real + p_fake[i] * on_fake for i, (on_real, on_fake) in enumerate(terms))
+        total = 0.0
+        for i in range(len(p_real)):
+            on_real, on_fake = discriminator_terms(scores[i : i + 1], scores[i : i + 1], label_smoothing)
+            total = total + p_real[i] * on_real + p_fake[i] * on_fake
         total.backward()
         return total
 
     optimizer.step(loss)
-    torch.testing.assert_close(scores.detach().sigmoid(), 0.9 * p_real / (p_real + p_fake), rtol=1e-3, atol=1e-5)
+    return scores.detach(), float(loss().detach())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_for_discrete_distributions_the_best_discriminator_is_the_papers(seed):
+    """D* = p_r / (p_r + p_g) (proposition 1), and C(G) = 2 JS(p_r, p_g) - log 4 (theorem 1)."""
+    random = np.random.default_rng(seed)
+    p_real, p_fake = random.dirichlet(np.ones(6), size=2)
+    scores, loss = best_scores(torch.as_tensor(p_real), torch.as_tensor(p_fake))
+    np.testing.assert_allclose(expit(scores.numpy()), p_real / (p_real + p_fake), atol=1e-4)
+    middle = (p_real + p_fake) / 2
+    shannon = (np.sum(p_real * np.log(p_real / middle)) + np.sum(p_fake * np.log(p_fake / middle))) / 2
+    assert -loss == pytest.approx(2 * shannon - np.log(4), abs=1e-8)
+    assert -loss > -np.log(4) + 1e-3
+
+
+def test_where_the_generator_is_perfect_the_value_is_minus_log_4():
+    p_real = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+    scores, loss = best_scores(p_real, p_real)
+    assert scores.abs().max() < 1e-6 and -loss == pytest.approx(-np.log(4), abs=1e-12)
+
+
+def test_the_best_discriminator_under_smoothing_is_lower_by_its_share():
+    """s(D) = (1 - ε) p_r / (p_r + p_g) (Salimans et al. 2016, section 3.4)."""
+    p_real, p_fake = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
+    scores, _ = best_scores(p_real, p_fake, label_smoothing=0.1)
+    torch.testing.assert_close(scores.sigmoid(), 0.9 * p_real / (p_real + p_fake), rtol=1e-4, atol=1e-5)
 
 
 def test_each_part_sees_its_own_scores():

@@ -31,7 +31,7 @@ _SQUASHING = ("Sigmoid", "LogSigmoid", "Softmax", "LogSoftmax")
 
 
 def squashed_by(scores: Tensor) -> str | None:
-    """The function that made probabilities of what should be raw scores, by the graph of `scores`; None for raw ones."""
+    """What made probabilities of what should be raw scores, by the graph of `scores`; None for raw ones."""
     node: Any = scores.grad_fn
     while node is not None and node.name().startswith(_RESHAPING):
         node = node.next_functions[0][0]
