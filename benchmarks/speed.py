@@ -31,6 +31,7 @@ from ganlab.config import resolvers
 from ganlab.config.callback import check_job
 from ganlab.config.paths import conf_folder
 from ganlab.tasks import building, devices
+from ganlab.tasks.scoring import Scorer
 
 CASES: dict[str, tuple[list[str], int, int]] = {
     # overrides, iterations a segment, segments
@@ -39,6 +40,8 @@ CASES: dict[str, tuple[list[str], int, int]] = {
     "dcgan64": (["model=dcgan", "data=digits", "data.image_size=64", "data.batch_size=64"], 2, 9),
 }
 LOG_EVERY = 50
+QUIET = ["trainer.sample_every=null", "trainer.checkpoint_every=null", "trainer.progress=false", "metrics.scores=[]"]
+"""Pictures, checkpoints and scores come as often as a user wants them; a plain loop has none."""
 
 
 def settings_of(overrides: list[str]) -> dict[str, Any]:
@@ -127,8 +130,10 @@ def trained(settings: dict[str, Any], *callbacks: Callback) -> None:
     model.prepare_training(optimizers=settings["optimizer"], seed=0, max_iterations=iterations)
     torch.set_num_threads(devices.choose_threads("auto", model, 1))
     data = building.build_data(settings, model)
+    data.setup()
+    scorer = Scorer(settings["metrics"], data, model, None)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = building.build_trainer(settings, machine, Path(folder), model)
+        trainer = building.build_trainer(settings, machine, Path(folder), model, scorer)
         trainer.callbacks += callbacks  # type: ignore[attr-defined]
         trainer.fit(model, datamodule=data)
 
@@ -137,8 +142,7 @@ def measure(name: str) -> None:
     """Print the rows of one case."""
     overrides, segment, segments = CASES[name]
     total = segment * (segments + 1)
-    quiet = ["trainer.sample_every=null", "trainer.checkpoint_every=null", "trainer.progress=false"]
-    settings = settings_of([*overrides, *quiet, f"trainer.max_iterations={total}", f"trainer.log_every={LOG_EVERY}"])
+    settings = settings_of([*overrides, *QUIET, f"trainer.max_iterations={total}", f"trainer.log_every={LOG_EVERY}"])
     first, second = plain_loop(settings), plain_loop(settings)
     alternate = Alternate(segment, {"plain": lambda: next(first), "plain again": lambda: next(second)})
     trained(settings, alternate)
@@ -158,8 +162,7 @@ def measure(name: str) -> None:
 def peak_memory(name: str, loop: str) -> None:
     """Run one loop in this process and print its peak resident memory in MiB; `none` only loads the libraries."""
     iterations = 100 if name == "ring" else 6
-    quiet = ["trainer.sample_every=null", "trainer.checkpoint_every=null", "trainer.progress=false"]
-    settings = settings_of([*CASES[name][0], *quiet, f"trainer.max_iterations={iterations}"])
+    settings = settings_of([*CASES[name][0], *QUIET, f"trainer.max_iterations={iterations}"])
     if loop == "plain":
         steps = plain_loop(settings)
         for _ in range(iterations):
