@@ -1,5 +1,6 @@
 """Clipping after every step of the critic, the estimate's sign, and the paper's optimizer by default."""
 
+import copy
 import math
 
 import pytest
@@ -8,7 +9,9 @@ from lightning import Callback
 
 from ganlab.data.stream import BatchStream
 from ganlab.errors import ConfigError
+from ganlab.models.wgan import WassersteinModel
 from ganlab.tasks.building import build_data, build_model
+from recording import recording
 
 SMALL = ["model=wgan", "data=ring", "model.generator.width=8", "model.discriminator.width=8"]
 IMAGES = ["data=digits", "data.image_size=16", "model.generator.width=4", "model.discriminator.width=4"]
@@ -139,12 +142,36 @@ def test_without_a_warm_up_the_plan_is_constant(settings):
     assert [plan.at(i) for i in (0, 1, 500)] == [5, 5, 5]
 
 
-def test_a_warm_up_and_balanced_updates_are_refused_together(settings):
-    words = [*SMALL, "model.balanced=true", "model.discriminator_updates=1", "model.warmup_every=5"]
-    with pytest.raises(
-        ConfigError, match=r"model\.warmup_iterations=0, model\.warmup_every=5: with model\.balanced=true"
-    ):
-        build_model(settings(*words))
+class Outputs(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.outputs = outputs
+
+
+@pytest.mark.parametrize("penalty", [0.0, 2.0])
+def test_the_mean_norm_of_the_critics_gradient_is_always_told(make_gan, tiny_data, fit, penalty):
+    """Without a penalty at evenly spread mixtures of a batch, and measuring it changes nothing."""
+
+    def critic_of(measuring):
+        model = make_gan(max_iterations=1, gradient_penalty=penalty).double()
+        model.__class__ = type("Critic", (WassersteinModel,), {})
+        kept, critic = recording(model), copy.deepcopy(model.discriminator)
+        model.measuring = measuring
+        last, data = Outputs(), tiny_data(5, dtype=torch.float64)
+        generator = copy.deepcopy(model.generator)
+        fit(model, data, last)
+        return model, critic, data.batches[0].samples, generator(kept[0]).detach(), last
+
+    model, critic, real, fakes, last = critic_of(True)
+    told = last.outputs["grad_norm/critic_mean"].item()
+    if penalty == 0:
+        norms = []
+        for share, one, other in zip([0, 0.25, 0.5, 0.75, 1], real, fakes, strict=True):
+            place = (share * one + (1 - share) * other).requires_grad_()
+            norms.append(torch.autograd.grad(critic(place[None]).sum(), place)[0].norm().item())
+        assert told == pytest.approx(sum(norms) / 5, rel=1e-9)
+    unmeasured, *_ = critic_of(False)
+    for name, tensor in unmeasured.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
 
 
 IMPOSSIBLE = [

@@ -42,7 +42,7 @@ def test_an_embedded_plane_is_the_weighted_sum_of_the_conditions_planes():
     joined = embedded(images, conditions)
     assert joined.shape == (2, 4, 4, 4)
     assert torch.equal(joined[:, :3], images)
-    planes = embedded.map.weight.T.reshape(3, 4, 4)  # one a condition, in reading order
+    planes = embedded.planes.reshape(3, 4, 4)  # one a condition, in reading order
     torch.testing.assert_close(joined[0, 3], planes[1])
     torch.testing.assert_close(joined[1, 3], 2 * planes[0] - planes[1] + 0.5 * planes[2])
     assert torch.equal(embedded(images, torch.zeros(2, 3))[:, 3], torch.zeros(2, 4, 4))
@@ -50,7 +50,7 @@ def test_an_embedded_plane_is_the_weighted_sum_of_the_conditions_planes():
 
 def test_a_class_plane_begins_as_large_as_pixels():
     torch.manual_seed(0)
-    planes = EmbeddedPlane(5, 16).map.weight
+    planes = EmbeddedPlane(5, 16).planes
     assert abs(planes.std().item() - 1) < 5 / (2 * planes.numel()) ** 0.5
 
 

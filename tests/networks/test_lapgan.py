@@ -138,7 +138,7 @@ def test_the_discriminator_sees_the_image_and_beside_it_the_low_pass():
     assert seen[0].shape == (2, 7, 8, 8)
     assert torch.equal(seen[0][:, :3], residuals + low_pass)
     assert torch.equal(seen[0][:, 3:6], low_pass)
-    assert torch.equal(seen[0][:, 6].flatten(1), judges.condition.map.weight.T)
+    assert torch.equal(seen[0][:, 6].flatten(1), judges.condition.planes)
 
 
 def test_the_generator_sees_the_low_pass_and_beside_it_noise_and_condition_as_planes():
@@ -150,7 +150,7 @@ def test_the_generator_sees_the_low_pass_and_beside_it_noise_and_condition_as_pl
     assert torch.equal(seen[0][:, :3], low_pass)
     expected = latents @ makes.noise.weight.T + makes.noise.bias
     torch.testing.assert_close(seen[0][:, 3].flatten(1), expected)
-    assert torch.equal(seen[0][:, 4].flatten(1), makes.condition.map.weight.T)
+    assert torch.equal(seen[0][:, 4].flatten(1), makes.condition.planes)
     # The noise is as strong as an image, as a plane of the prior's own values would be.
     plane = ResidualGenerator(32, 0, sample_shape=[1, 32, 32]).noise(torch.rand(64, 32) * 2 - 1)
     assert 0.2 < plane.std() < 1

@@ -24,7 +24,7 @@ def samples_for(network, count):
 
 @torch.no_grad()
 def by_loops(features, tensor):
-    """o_b(x_i) = Σ_j exp(-‖M_ib - M_jb‖₁), number by number."""
+    """o_b(x_i) = 1/n Σ_j exp(-‖M_ib - M_jb‖₁), number by number."""
     count, (size, kernels, dims) = len(features), tensor.shape
     values, weights = features.tolist(), tensor.tolist()
     matrices = [
@@ -36,7 +36,7 @@ def by_loops(features, tensor):
         for j in range(count):
             for b in range(kernels):
                 distance = sum(abs(matrices[i][b][c] - matrices[j][b][c]) for c in range(dims))
-                sums[i, b] += math.exp(-distance)
+                sums[i, b] += math.exp(-distance) / count
     return sums
 
 
@@ -66,9 +66,16 @@ def test_gradients_first_and_second():
 @torch.no_grad()
 def test_equal_samples_count_each_other_and_distant_ones_only_themselves():
     layer = MinibatchDiscrimination(3, 4, 2)
-    assert torch.equal(layer(torch.ones(5, 3))[:, 3:], torch.full((5, 4), 5.0))
+    assert torch.equal(layer(torch.ones(5, 3))[:, 3:], torch.ones(5, 4))
     distant = 1e6 * torch.randn(5, 3)
-    torch.testing.assert_close(layer(distant)[:, 3:], torch.ones(5, 4))
+    torch.testing.assert_close(layer(distant)[:, 3:], torch.full((5, 4), 1 / 5))
+
+
+def test_a_larger_batch_of_the_same_samples_says_the_same():
+    torch.manual_seed(0)
+    layer = MinibatchDiscrimination(3, 4, 2)
+    features = torch.randn(6, 3)
+    torch.testing.assert_close(layer(features.repeat(4, 1))[:6], layer(features))
 
 
 def test_entries_of_the_matrices_are_as_large_as_the_features():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganlab.errors import ConfigError
 from ganlab.networks.mlp import MLPDiscriminator
 from ganlab.networks.verdict import Classifying, TwoHeaded, squashed_by
 from ganlab.objectives.adversarial import discriminator_terms
@@ -26,6 +27,8 @@ def test_two_heads_stand_on_one_body():
 
 def test_the_score_is_that_of_a_softmax_over_one_class_more():
     class Body(torch.nn.Module):
+        feature_count = 4
+
         def features(self, samples, conditions=None):
             return samples * 2
 
@@ -55,3 +58,10 @@ def test_the_score_is_that_of_a_softmax_over_one_class_more():
 )
 def test_probabilities_are_known_by_their_graph(squash, name):
     assert squashed_by(squash(nn.Linear(3, 1)(torch.randn(4, 3)))) == name
+
+
+def test_a_body_without_features_is_refused_in_a_line():
+    with pytest.raises(ConfigError, match=r"model\.discriminator: Linear has no features, head, feature_count"):
+        TwoHeaded(nn.Linear(2, 1), nn.Linear(2, 1))
+    with pytest.raises(ConfigError, match=r"Linear has no features"):
+        Classifying(nn.Linear(2, 1))

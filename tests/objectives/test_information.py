@@ -31,18 +31,27 @@ def test_the_uniform_term_is_minus_the_mean_gaussian_log_density():
     random = torch.Generator().manual_seed(1)
     told = torch.randn(7, 2, generator=random, dtype=torch.float64)
     code = torch.rand(7, 1, generator=random, dtype=torch.float64) * 2 - 1
-    expected = -stats.norm.logpdf(code[:, 0], loc=told[:, 0], scale=told[:, 1].exp()).mean()
+    std = (LEAST_LOG_STD + (1 + (told[:, 1] - LEAST_LOG_STD).exp()).log()).exp()
+    expected = -stats.norm.logpdf(code[:, 0], loc=told[:, 0], scale=std).mean()
     assert float(Uniform().loss(told, code)) == pytest.approx(expected, rel=1e-12)
 
 
+def log_std_told(log_std):
+    """What Q has to say for a standard deviation, given the smooth floor."""
+    return LEAST_LOG_STD + math.log(math.expm1(log_std - LEAST_LOG_STD))
+
+
 def test_a_code_on_its_range_is_not_asked_to_be_sharper_than_a_twentieth():
-    code = torch.zeros(3, 1)
-    at_the_end = Uniform().loss(torch.tensor([[0.0, LEAST_LOG_STD]]).repeat(3, 1), code)
-    told = torch.tensor([[0.0, LEAST_LOG_STD - 5]]).repeat(3, 1).requires_grad_()
-    loss = Uniform().loss(told, code)
-    loss.backward()
-    assert loss == at_the_end and told.grad[:, 1].abs().max() == 0
+    sure = torch.tensor([[0.0, -60.0]], dtype=torch.float64)
+    expected = -stats.norm.logpdf(0, scale=math.exp(LEAST_LOG_STD))
+    assert Uniform().loss(sure, torch.zeros(1, 1, dtype=torch.float64)).item() == pytest.approx(expected, rel=1e-9)
     assert math.exp(LEAST_LOG_STD) == pytest.approx(0.05, abs=0.001)
+
+
+def test_a_sharp_and_wrong_answer_is_widened():
+    told = torch.tensor([[0.0, LEAST_LOG_STD - 1]]).requires_grad_()
+    Uniform().loss(told, torch.ones(1, 1)).backward()
+    assert told.grad[0, 1] < -50, "descent raises the standard deviation"
 
 
 @pytest.mark.parametrize("code", [Categorical(2), Categorical(10), Uniform()])
@@ -80,7 +89,7 @@ def test_the_bound_is_tight_where_q_is_the_posterior(code):
     else:
         # Far from the ends the posterior is a Gaussian of the noise's deviation.
         noise = 0.06 * torch.randn(200_000, generator=random, dtype=torch.float64)
-        told = torch.stack([drawn[:, 0] + noise, torch.full_like(noise, math.log(0.06))], dim=1)
+        told = torch.stack([drawn[:, 0] + noise, torch.full_like(noise, log_std_told(math.log(0.06)))], dim=1)
         expected = math.log(2) - stats.norm(scale=0.06).entropy()
     assert code.entropy - float(code.loss(told, drawn)) == pytest.approx(float(expected), abs=0.01)
     worse = told.flip(0)
@@ -90,7 +99,7 @@ def test_the_bound_is_tight_where_q_is_the_posterior(code):
 def test_no_guide_is_log_k_and_the_best_constant_gaussian():
     assert float(Categorical(10).loss(torch.zeros(1, 10), torch.eye(10)[:1])) == pytest.approx(math.log(10))
     code = torch.linspace(-1, 1, 20_001, dtype=torch.float64).unsqueeze(1)
-    told = torch.tensor([[0.0, math.log(3**-0.5)]], dtype=torch.float64).expand(len(code), 2)
+    told = torch.tensor([[0.0, log_std_told(math.log(3**-0.5))]], dtype=torch.float64).expand(len(code), 2)
     assert float(Uniform().loss(told, code)) == pytest.approx(0.87, abs=0.005)
 
 

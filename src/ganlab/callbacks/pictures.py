@@ -210,6 +210,8 @@ class PlanePainter:
     def _field(self, model: Any, kind: FieldKind) -> Tensor | None:
         if list(model.sample_shape) != [2] or not hasattr(model, "score"):
             return None
+        if getattr(model, "scores_depend_on_batch", False):
+            return None  # a lattice of places is no batch of samples
         places = plane_lattice(self.limits, FIELD_RESOLUTION).to(self.latents.device)
         asked = [None] if self.conditions is None else list(self.conditions.to(self.latents.device))
         highest = torch.stack([_scores(model, places, condition) for condition in asked]).amax(0)

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 PositiveInt = Annotated[int, Field(gt=0)]
+WarmupUpdates = Annotated[int, Field(gt=0, le=1000)]
+"""Updates in one iteration, whose batches are in memory together."""
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]

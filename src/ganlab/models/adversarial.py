@@ -41,14 +41,17 @@ class AdversarialModel(Techniques):
     samples serves both players: detached for the discriminator, with its graph for the generator.
     The losses that a step returns are those of its last batch.
 
-    With `balanced` an iteration has one update, of the player whose loss is larger before it.
+    With `balanced` an iteration has one update, of the player whose loss is larger before it (`balance/…`); the
+    discriminator's counts as the mean of its two parts, and terms beside the scores' do not count.
     What else goes with every family is in `ganlab.models.techniques`.
     """
 
     generates = True
     trained_networks = ("generator", "discriminator")
-    threshold: float | None = 0.0
-    """Score above which the discriminator calls a sample real; None for a critic, whose scores have no zero."""
+    losses_compare = False
+    """Whether the two players' losses are of one kind, so that the larger one tells who is behind."""
+    may_be_relativistic = False
+    """Whether the losses make sense of scores beside those of the other kind."""
     generator_sees_real = False
     """Whether the generator's loss compares with real samples."""
     updates_so_far: Tensor
@@ -74,11 +77,11 @@ class AdversarialModel(Techniques):
         self._refuse_other_than_scores()
         if balanced:
             self.register_buffer("updates_so_far", torch.zeros(2, dtype=torch.int64))
-            if discriminator_updates > 1:
-                raise ConfigError(
-                    f"model.discriminator_updates={discriminator_updates}: with model.balanced=true the losses decide "
-                    "who is trained, one update an iteration; set model.discriminator_updates=1"
-                )
+
+    def prepare_training(self, **decided: Any) -> None:
+        """As in the base. Raises `ConfigError` for techniques that this family's losses make no sense of."""
+        self._refuse_what_does_not_fit()
+        super().prepare_training(**decided)
 
     # -- what a family says -----------------------------------------------------------------------------------
 
@@ -149,8 +152,7 @@ class AdversarialModel(Techniques):
     def _train_the_weaker(self, parts: list[tuple[Any, ...]]) -> Measurements:
         """One update, of the player whose loss is larger before it; the discriminator's is the mean of its parts."""
         with torch.no_grad():
-            evaluated = [self._evaluate(self.answer(*part)) for part in parts]
-            losses = torch.stack([losses for losses, _ in evaluated]).mean(0)
+            losses = torch.stack([self._both_losses(self.answer(*part)) for part in parts]).mean(0)
         if self._trainer is not None and self.trainer.world_size > 1:
             losses = self.trainer.strategy.reduce(losses, reduce_op="mean")  # type: ignore[assignment]
         weaker = int(losses[1] >= losses[0])
@@ -163,24 +165,17 @@ class AdversarialModel(Techniques):
         else:
             measured = self._train_generator(parts)
         self.updates_so_far[weaker] += 1
-        of_discriminator, of_generator = self.updates_so_far.clone().unbind()
-        counts = {"updates/discriminator": of_discriminator, "updates/generator": of_generator}
-        return measured | evaluated[-1][1] | counts
+        counts = self.updates_so_far.clone()
+        for index, player in enumerate(("discriminator", "generator")):
+            measured |= {f"balance/{player}": losses[index], f"updates/{player}": counts[index]}
+        return measured
 
-    def _evaluate(self, given: Round) -> tuple[Tensor, Measurements]:
-        """Both players' losses [2], and what is logged of them."""
+    def _both_losses(self, given: Round) -> Tensor:
+        """The discriminator's loss, as the mean of its two parts, and the generator's: [2], comparable."""
         real = self.observe(self.presented(given.real), given.condition)
         fake = self.observe(self.presented(given.fakes), given.condition)
-        on_real, on_fake = self.discriminator_terms(*relative_scores(real.scores, fake.scores, self.relativistic))
-        of_generator = self._generator_term(real, fake)
-        measured = {
-            "loss/discriminator": on_real + on_fake,
-            "loss/discriminator_real": on_real,
-            "loss/discriminator_fake": on_fake,
-            "loss/generator": of_generator,
-            **self.describe(given, real, fake),
-        }
-        return torch.stack([(on_real + on_fake) / 2, of_generator]), measured
+        on_real, on_fake = self._terms(real.scores, fake.scores)
+        return torch.stack([(on_real + on_fake) / 2, self._generator_term(real, fake)])
 
     def _parts(self, batch: Any) -> list[tuple[Any, ...]]:
         """The batches of an iteration's updates: real samples, their conditions, labelled samples."""
@@ -190,7 +185,7 @@ class AdversarialModel(Techniques):
         conditions = self.condition_vectors(batch.conditions)
         count = self.update_plan.at(self.iteration) * self.accumulate
         absent = (None,) * count
-        labelled = getattr(batch, "labelled", None)
+        labelled = batch.labelled
         return list(
             zip(
                 samples.chunk(count),
@@ -225,7 +220,7 @@ class AdversarialModel(Techniques):
         observe = observe or self.observe
         real_seen, fakes_seen = self.presented(given.real), self.presented(given.fakes.detach())
         real, fake = observe(real_seen, given.condition), observe(fakes_seen, given.condition)
-        on_real, on_fake = self.discriminator_terms(*relative_scores(real.scores, fake.scores, self.relativistic))
+        on_real, on_fake = self._terms(real.scores, fake.scores)
         terms = self.discriminator_extras(given, real, fake) | self.historical_penalty("discriminator")
         observed: Measurements = {}
         if self.penalties.any:
@@ -260,13 +255,20 @@ class AdversarialModel(Techniques):
             measured |= {tag: term.detach() for tag, term in terms.items()}
         return loss, measured
 
+    def _terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The discriminator's two terms, of relative scores if they are asked for."""
+        on_real, on_fake = self.discriminator_terms(*relative_scores(real_scores, fake_scores, self.relativistic))
+        # Of paired scores both terms are one and the same (RSGAN has it once).
+        return (on_real / 2, on_fake / 2) if self.relativistic == "paired" else (on_real, on_fake)
+
     def _generator_term(self, real: Verdict | None, fake: Verdict) -> Tensor:
         if self.relativistic == "none":
             return self.generator_term(fake.scores)
         assert real is not None
-        real_scores, fake_scores = relative_scores(real.scores, fake.scores, self.relativistic)
-        on_fake, on_real = self.discriminator_terms(fake_scores, real_scores)
-        return on_fake + on_real
+        # The roles exchanged: generated samples are to look more real than real ones.
+        relative = relative_scores(real.scores, fake.scores, self.relativistic)
+        on_fake, on_real = self.discriminator_terms(relative[1], relative[0])
+        return (on_fake + on_real) / 2 if self.relativistic == "paired" else on_fake + on_real
 
     @torch.no_grad()
     def describe(self, given: Round, real: Verdict, fake: Verdict) -> Measurements:
@@ -287,6 +289,26 @@ class AdversarialModel(Techniques):
         """What the discriminator says of samples as they are."""
         said = self.discriminator(samples, condition)
         return said if isinstance(said, Verdict) else Verdict(said)
+
+    def _refuse_what_does_not_fit(self) -> None:
+        if self.relativistic != "none" and not self.may_be_relativistic:
+            raise ConfigError(
+                f"model.relativistic={self.relativistic}: the losses of model={self.name} (or this choice of them) "
+                "make no sense of relative scores; they go with model=lsgan, and with the non-saturating and the hinge "
+                "loss of gan, dcgan, cgan, acgan, infogan and lapgan, without label smoothing"
+            )
+        if not self.balanced:
+            return
+        if not self.losses_compare or self.relativistic != "none":
+            raise ConfigError(
+                f"model.balanced=true: the two losses of model={self.name} (or this choice of them) do not compare; "
+                "they do in model=lsgan, and with model.loss=non_saturating in gan, dcgan, cgan, acgan and infogan"
+            )
+        if self.discriminator_updates > 1:
+            raise ConfigError(
+                f"model.discriminator_updates={self.discriminator_updates}: with model.balanced=true the losses decide "
+                "who is trained, one update an iteration; set model.discriminator_updates=1"
+            )
 
     def _refuse_other_than_scores(self) -> None:
         """Losses of scores [n, 1] beside [n] would broadcast, and of probabilities they would be of another game."""

@@ -41,6 +41,8 @@ class GAN(AdversarialModel):
         super().__init__(**common)
         self.losses = _LOSSES[loss]
         self.label_smoothing = label_smoothing
+        self.losses_compare = loss == "non_saturating"
+        self.may_be_relativistic = loss != "minimax" and label_smoothing == 0
         if loss == "hinge":
             self.score_is_logit = False
             if label_smoothing > 0:

@@ -17,6 +17,9 @@ class LSGAN(AdversarialModel):
 
     score_is_logit = False
 
+    losses_compare = True
+    may_be_relativistic = True
+
     def __init__(self, *, a: FiniteFloat = 0.0, b: FiniteFloat = 1.0, c: FiniteFloat = 1.0, **common: Any) -> None:
         super().__init__(**common)
         if b <= a:
@@ -24,7 +27,7 @@ class LSGAN(AdversarialModel):
                 f"model.b={b:g}: the target of real samples must be above that of generated ones, model.a={a:g}"
             )
         self.a, self.b, self.c = a, b, c
-        self.threshold = (a + b) / 2
+        self.threshold = None if self.relativistic != "none" else (a + b) / 2
 
     def discriminator_terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
         return discriminator_terms(real_scores, fake_scores, self.a, self.b)

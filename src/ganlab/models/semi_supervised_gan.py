@@ -5,6 +5,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ganlab.config.types import ClassCount, Component, NonNegativeFloat
+from ganlab.errors import ConfigError
 from ganlab.models.adversarial import AdversarialModel, Round
 from ganlab.models.base import Measurements, build_network
 from ganlab.networks.verdict import Classifying, Verdict
@@ -41,6 +42,11 @@ class SemiSupervisedGAN(AdversarialModel):
         self.supervised_weight, self.unsupervised_weight = supervised_weight, unsupervised_weight
         self.generator_sees_real = loss == "feature_matching"
         super().__init__(**common)
+        if self.condition_size:
+            raise ConfigError(
+                f"model.condition_size={self.condition_size}: this model learns which class a sample is of, and is not "
+                "told; set model.condition_size=0"
+            )
 
     def build_players(self, generator: Component, discriminator: Component) -> tuple[Any, Any]:
         classifier = build_network(discriminator, self.condition_size, self.num_classes)

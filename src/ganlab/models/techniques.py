@@ -34,6 +34,8 @@ class Techniques(GenerativeModel):
 
     score_is_logit: bool = True
     """Whether the sigmoid of a score is the discriminator's probability that the sample is real."""
+    threshold: float | None = 0.0
+    """Score above which the discriminator calls a sample real; None for scores that have no zero, as a critic's."""
 
     def __init__(
         self,
@@ -53,7 +55,8 @@ class Techniques(GenerativeModel):
         self.penalties = GradientPenalties(gradient_penalty, gradient_centre, r1, r2)
         self.relativistic = relativistic
         if relativistic != "none":
-            self.score_is_logit = False  # a score is about real samples and generated ones together
+            # A score is about real samples and generated ones together: it has no zero of its own.
+            self.score_is_logit, self.threshold = False, None
         self.augment = list(augment or [])
         self.instance_noise, self.instance_noise_until = instance_noise, instance_noise_until
         self.historical_averaging = historical_averaging
@@ -114,6 +117,12 @@ class Techniques(GenerativeModel):
         if self.historical_averaging > 0:
             history: Any = self.histories[player]
             history.update(self.parameters_of(player))
+
+    @property
+    def scores_depend_on_batch(self) -> bool:
+        """Whether a sample's score depends on the others of its batch, in eval mode too."""
+        discriminator: Any = self.discriminator
+        return any(isinstance(module, MinibatchDiscrimination) for module in discriminator.modules())
 
     def refuse_coupled_samples(self, discriminator: nn.Module) -> None:
         """Raise `ConfigError` for a gradient penalty on a network in which one sample sees the others of its batch."""

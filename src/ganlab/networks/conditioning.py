@@ -28,12 +28,12 @@ class EmbeddedPlane(nn.Module):
     def __init__(self, condition_size: int, size: int) -> None:
         super().__init__()
         self.size = size
-        self.map = nn.Linear(condition_size, size * size, bias=False)
-        # A class's plane begins as noise of the pixels' own size: smaller, and the image would drown it.
-        nn.init.normal_(self.map.weight)
+        # A class's plane begins as noise of the pixels' own size: smaller, and the image would drown it. It is an
+        # input, like the constant planes, and no layer: spectral normalisation leaves it alone.
+        self.planes = nn.Parameter(torch.randn(condition_size, size * size))
 
     def forward(self, images: Tensor, conditions: Tensor) -> Tensor:
-        plane = self.map(conditions.to(images.dtype)).view(-1, 1, self.size, self.size)
+        plane = (conditions.to(self.planes.dtype) @ self.planes).view(-1, 1, self.size, self.size)
         return torch.cat([images, plane.to(images.dtype)], dim=1)
 
 

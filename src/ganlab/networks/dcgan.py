@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.config.types import DoublingImageShape, NonNegativeInt, PositiveFloat, PositiveInt
+from ganlab.errors import ConfigError
 from ganlab.networks.conditioning import EmbeddedPlane, Projection, join_features, join_planes
 from ganlab.networks.minibatch import MinibatchDiscrimination
 from ganlab.networks.spectral import constrain
@@ -76,14 +77,14 @@ class DCGANDiscriminator(nn.Module):
     With several `outputs`, class logits for instance, the scores are [n, outputs].
     `width` is the number of feature maps after the first layer; it doubles at each coarser level.
     `norm` "none" leaves out the paper's batch norm, as critics with a gradient penalty need it; "spectral" has
-    normalised weights times `gain` in its place (`ganlab.networks.spectral`), those of the conditions' maps included.
+    normalised weights times `gain` in its place (`ganlab.networks.spectral`), a projection's map included.
     `conditioning`: "planes" joins each condition to the image as a constant plane, "embedded" all of them
     as one learnt plane, and "projection" adds their inner product with the features to the score.
     `minibatch_kernels` above 0 joins minibatch discrimination to the features, with `minibatch_dims` numbers
     a kernel; its tensor is never normalised, for it scales distances whose exponential is bounded anyway.
 
     Raises:
-        ConfigError: a gain other than 1 without spectral normalisation.
+        ConfigError: a gain other than 1 without spectral normalisation, or `conditioning` without conditions.
     """
 
     def __init__(
@@ -100,6 +101,11 @@ class DCGANDiscriminator(nn.Module):
         minibatch_dims: PositiveInt = 5,
     ) -> None:
         super().__init__()
+        if condition_size == 0 and conditioning != "planes":
+            raise ConfigError(
+                f"model.discriminator.conditioning={conditioning}: this discriminator is given no conditions; "
+                "leave it out"
+            )
         channels, size, _ = sample_shape
         planes = {"planes": condition_size, "embedded": min(condition_size, 1), "projection": 0}[conditioning]
         self.layers = _downward(channels + planes, width, _doublings(size), batch_norm=norm == "batch")

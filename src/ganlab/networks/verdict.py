@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganlab.errors import ConfigError
+
 
 class Verdict(NamedTuple):
     """`scores`: raw scores [n]. `features`: what they were computed from, [n, feature_count], where a family asks for
@@ -31,12 +33,24 @@ _SQUASHING = ("Sigmoid", "LogSigmoid", "Softmax", "LogSoftmax")
 
 
 def squashed_by(scores: Tensor) -> str | None:
-    """What made probabilities of what should be raw scores, by the graph of `scores`; None for raw ones."""
+    """What made probabilities of what should be raw scores, by the graph of `scores`.
+
+    None for raw ones, and for probabilities on which something else was done afterwards.
+    """
     node: Any = scores.grad_fn
     while node is not None and node.name().startswith(_RESHAPING):
         node = node.next_functions[0][0]
     name = "" if node is None else node.name()
     return next((function for function in _SQUASHING if name.startswith(f"{function}Backward")), None)
+
+
+def _require_body(discriminator: Any) -> None:
+    missing = [name for name in ("features", "head", "feature_count") if not hasattr(discriminator, name)]
+    if missing:
+        raise ConfigError(
+            f"model.discriminator: {type(discriminator).__name__} has no {', '.join(missing)}: this model needs a body "
+            "with features(samples, conditions), head(features, conditions) and feature_count"
+        )
 
 
 class TwoHeaded(nn.Module):
@@ -47,6 +61,7 @@ class TwoHeaded(nn.Module):
 
     def __init__(self, discriminator: Any, second: nn.Module) -> None:
         super().__init__()
+        _require_body(discriminator)
         self.discriminator = discriminator
         self.second = second
 
@@ -60,6 +75,7 @@ class Classifying(nn.Module):
 
     def __init__(self, discriminator: Any) -> None:
         super().__init__()
+        _require_body(discriminator)
         self.discriminator = discriminator
 
     def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, softplus
 
 LEAST_LOG_STD = -3.0
 """A code on [-1, 1] that is known to 0.05 is known: without an end, sharper and sharper codes would pay for ever."""
@@ -48,7 +48,8 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Uniform:
-    """A number uniform on [-1, 1]: [n, 1]; Q gives a mean and the logarithm of a standard deviation, [n, 2]."""
+    """A number uniform on [-1, 1]: [n, 1]; Q gives a mean and, above a smooth floor, the logarithm of a
+    standard deviation: [n, 2]."""
 
     size: int = 1
     parameters: int = 2
@@ -67,7 +68,8 @@ class Uniform:
 
         About 0.87 for the best Gaussian that does not depend on x; negative once the code is known to 0.24.
         """
-        mean, log_std = told[:, 0], told[:, 1].clamp_min(LEAST_LOG_STD)
+        # A smooth floor: below a hard one nothing would widen a wrong, sharp answer again.
+        mean, log_std = told[:, 0], LEAST_LOG_STD + softplus(told[:, 1] - LEAST_LOG_STD)
         standardised = (code[:, 0] - mean) * torch.exp(-log_std)
         return (log_std + standardised.square() / 2).mean() + math.log(2 * math.pi) / 2
 

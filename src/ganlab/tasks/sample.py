@@ -63,7 +63,8 @@ def sample(options: SampleOptions) -> None:
         condition=options.condition,
         interpolate=options.interpolate,
         batch=options.batch,
-        prior=model.prior,
+        # Great circles are for a normal prior; codes among the latents are on none.
+        prior="uniform" if hasattr(model, "traversals") else model.prior,
         num_classes=settings["data"]["num_classes"],
         names=checkpoint["ganlab"].get("condition_names", []),
     )
