@@ -59,6 +59,9 @@ ROWS = {
     "digits_lsgan": Row("experiment=digits_lsgan", DIGITS),
     "digits_wgan_gp": Row("experiment=digits_wgan_gp", DIGITS),
     "digits_hinge_sn": Row("experiment=digits_hinge_sn", DIGITS),
+    "digits_balanced": Row(
+        "experiment=digits_balanced", f"{DIGITS} last(updates/discriminator) last(updates/generator)"
+    ),
     "digits_lapgan": Row("model=lapgan data=digits", DIGITS),
     "digits_infogan": Row("experiment=digits_infogan", f"{CODES} fd_digits"),
     "ten_labels": Row("experiment=digits_semi_supervised", "accuracy"),

@@ -5,7 +5,20 @@ import math
 import pytest
 import torch
 
-from ganlab.networks.pyramid import bands_of, collapse, expand, laplacian_pyramid, level_sizes, reduce
+from ganlab.networks.pyramid import bands_of, expand, level_sizes, reduce
+
+
+def laplacian_pyramid(images, levels):
+    return [band.residual for band in bands_of(images, levels)]
+
+
+def collapse(pyramid):
+    """The paper's equation 4: from the coarsest image on, I = u(I of the coarser level) + h."""
+    *residuals, images = pyramid
+    for residual in reversed(residuals):
+        images = expand(images) + residual
+    return images
+
 
 SHAPES = [(1, 16, 16), (3, 32, 32), (3, 8, 24)]
 

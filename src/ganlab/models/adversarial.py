@@ -178,24 +178,24 @@ class AdversarialModel(Techniques):
         return torch.stack([(on_real + on_fake) / 2, self._generator_term(real, fake)])
 
     def _parts(self, batch: Any) -> list[tuple[Any, ...]]:
-        """The batches of an iteration's updates: real samples, their conditions, labelled samples."""
-        samples = batch.samples
-        if self.channels_last:
-            samples = samples.contiguous(memory_format=torch.channels_last)
-        conditions = self.condition_vectors(batch.conditions)
+        """The batches of an iteration's updates: real samples, their conditions, labelled samples with their labels."""
         count = self.update_plan.at(self.iteration) * self.accumulate
-        absent = (None,) * count
-        labelled = batch.labelled
+        conditions = self.condition_vectors(batch.conditions)
+        labelled: Any = (None,) * count
+        if batch.labelled is not None:
+            samples, labels, _ = batch.labelled
+            labelled = zip(self._laid_out(samples).chunk(count), labels.chunk(count), strict=True)
         return list(
             zip(
-                samples.chunk(count),
-                absent if conditions is None else conditions.chunk(count),
-                absent
-                if labelled is None
-                else zip(labelled.samples.chunk(count), labelled.conditions.chunk(count), strict=True),
+                self._laid_out(batch.samples).chunk(count),
+                (None,) * count if conditions is None else conditions.chunk(count),
+                labelled,
                 strict=True,
             )
         )
+
+    def _laid_out(self, samples: Tensor) -> Tensor:
+        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
 
     def answer(self, real: Tensor, condition: Tensor | None, labelled: Any = None) -> Round:
         """Generated samples in answer to real ones, as many, of the same conditions."""

@@ -15,7 +15,7 @@ def generator(
 ) -> nn.Module:
     """An `MLPGenerator` or a `DCGANGenerator`; `width` None is the network's own default."""
     network = DCGANGenerator if len(sample_shape) == 3 else MLPGenerator
-    return network(latent_dim, condition_size, sample_shape=sample_shape, **_given(width=width))
+    return network(latent_dim, condition_size, sample_shape=sample_shape, **given(width=width))
 
 
 def discriminator(
@@ -41,7 +41,7 @@ def discriminator(
             f"model.discriminator.conditioning={conditioning}: it says how conditions join images, "
             "and this data set holds points, which are joined to them as they are; leave it null"
         )
-    options = _given(
+    options = given(
         width=width,
         norm=norm,
         gain=gain,
@@ -52,6 +52,6 @@ def discriminator(
     return network(condition_size, outputs, sample_shape=sample_shape, **options)
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that are not None."""
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None: of the others the network has defaults of its own."""
     return {name: value for name, value in options.items() if value is not None}

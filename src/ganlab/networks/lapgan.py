@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.config.types import PositiveFloat, PositiveInt, PyramidShape
+from ganlab.networks.auto import given
 from ganlab.networks.conditioning import EmbeddedPlane
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -132,7 +133,7 @@ class PyramidGenerator(nn.Module):
         self.shares = [share] * (levels - 1) + [latent_dim - share * (levels - 1)]
         network = DCGANGenerator if coarsest == "auto" and _is_doubling(last) else MLPGenerator
         whole = network(
-            self.shares[-1], condition_size, sample_shape=[channels, last, last], **_given(width=coarsest_width)
+            self.shares[-1], condition_size, sample_shape=[channels, last, last], **given(width=coarsest_width)
         )
         residuals = [
             ResidualGenerator(share, condition_size, sample_shape=[channels, size, size], width=width, depth=depth)
@@ -195,7 +196,7 @@ class PyramidDiscriminator(nn.Module):
         network = DCGANDiscriminator if coarsest == "auto" and _is_doubling(last) and last > 8 else MLPDiscriminator
         constraint: dict[str, Any] = {"norm": norm, "gain": gain}
         whole = network(
-            condition_size, sample_shape=[channels, last, last], **constraint, **_given(width=coarsest_width)
+            condition_size, sample_shape=[channels, last, last], **constraint, **given(width=coarsest_width)
         )
         residuals = [
             ResidualDiscriminator(condition_size, sample_shape=[channels, size, size], width=width, **constraint)
@@ -239,8 +240,3 @@ def _is_doubling(size: int) -> bool:
 def _both(low_pass: Tensor | None) -> tuple[Tensor, ...]:
     """The low-pass image as a network's argument; the coarsest level's takes none."""
     return () if low_pass is None else (low_pass,)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that are not None."""
-    return {name: value for name, value in options.items() if value is not None}

@@ -3,7 +3,6 @@
 An image is told as what each halving of its size loses, and what is left at last. Level 0 is the finest.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -55,16 +54,3 @@ def bands_of(images: Tensor, levels: int) -> list[Band]:
         bands.append(Band(images - low_pass, low_pass))
         images = coarser
     return [*bands, Band(images, None)]
-
-
-def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
-    """The residuals of `bands_of`, finest first, and the coarsest image at last."""
-    return [band.residual for band in bands_of(images, levels)]
-
-
-def collapse(pyramid: Sequence[Tensor]) -> Tensor:
-    """The images of a pyramid, finest level first: I = u(I of the coarser level) + h (equation 4)."""
-    *residuals, images = pyramid
-    for residual in reversed(residuals):
-        images = expand(images) + residual
-    return images
