@@ -20,8 +20,8 @@ install: $(VENV)/installed ## a virtual environment in .venv with ganlab and its
 train: install ## the default job: a conditional GAN on real handwritten digits, about a minute on a CPU
 	$(BIN)/python -m ganlab
 
-test: install ## the tests
-	$(BIN)/python -m pytest
+test: install ## the tests, on all cores
+	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## statistical checks and long runs
 	$(BIN)/python -m pytest -m slow

@@ -181,10 +181,14 @@ def test_the_player_with_the_larger_loss_is_trained_and_no_other(make_gan, tiny_
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
             after = pl_module.state_dict()
             moved = {name.split(".")[0] for name in after if not torch.equal(after[name], self.before[name])}
-            self.rows[-1]["moved"] = moved - {"updates_so_far"}
+            self.rows[-1]["moved"] = moved - {"updates_so_far", "streaks"}
 
     model = make_gan(
-        optimizer={"algorithm": "sgd", "lr": 0.8}, max_iterations=40, balanced=True, accumulate=accumulate
+        optimizer={"algorithm": "sgd", "lr": 0.8},
+        max_iterations=40,
+        balanced=True,
+        longest_streak=None,
+        accumulate=accumulate,
     ).double()
     follow = Follow()
     fit(model, tiny_data(8 * accumulate, dtype=torch.float64), follow)
@@ -197,6 +201,29 @@ def test_the_player_with_the_larger_loss_is_trained_and_no_other(make_gan, tiny_
         trained[row["moved"].pop()] += 1
         assert {player: row[f"updates/{player}"] for player in trained} == trained
     assert min(trained.values()) >= 5, "both had their turn"
+
+
+def test_after_a_streak_it_is_the_others_turn(make_gan, tiny_data, fit, tmp_path):
+    """With learning rates of 0 the losses say the same for ever; a stop within a streak changes nothing."""
+    still = {"algorithm": "sgd", "lr": 0.0}
+
+    def order(outputs):
+        counts = [(0, 0), *((row["updates/discriminator"], row["updates/generator"]) for row in outputs.rows)]
+        return ["D" if after[0] > before[0] else "G" for before, after in zip(counts, counts[1:], strict=False)]
+
+    def run(last, start=0, **options):
+        model, outputs = make_gan(optimizer=still, max_iterations=last, balanced=True, longest_streak=3), Outputs()
+        with torch.no_grad():
+            model.discriminator.layers[-1].bias.fill_(-2.0)
+        trainer = fit(model, tiny_data(start=start), outputs, **options)
+        return order(outputs), trainer
+
+    whole, _ = run(10)
+    assert "".join(whole) == "GGGDGGGDGG"
+    first, trainer = run(6)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    rest, _ = run(10, start=6, ckpt_path=tmp_path / "half.ckpt")
+    assert first == whole[:6] and rest[1:] == whole[7:], "the first of the rest is counted from where it stopped"
 
 
 def test_a_balanced_update_of_each_player_is_that_of_a_plain_loop(make_gan, tiny_data, fit):

@@ -42,7 +42,8 @@ class AdversarialModel(Techniques):
     The losses that a step returns are those of its last batch.
 
     With `balanced` an iteration has one update, of the player whose loss is larger before it (`balance/…`); the
-    discriminator's counts as the mean of its two parts, and terms beside the scores' do not count.
+    discriminator's counts as the mean of its two parts, and terms beside the scores' do not count. After
+    `longest_streak` updates in a row it is the other player's turn.
     What else goes with every family is in `ganlab.models.techniques`.
     """
 
@@ -56,6 +57,8 @@ class AdversarialModel(Techniques):
     """Whether the generator's loss compares with real samples."""
     updates_so_far: Tensor
     """Of the discriminator and of the generator, where the updates are balanced."""
+    streaks: Tensor
+    """Updates in a row, of the same two."""
 
     def __init__(
         self,
@@ -65,11 +68,12 @@ class AdversarialModel(Techniques):
         discriminator_updates: PositiveInt = 1,
         ema_decay: Decay = 0.0,
         balanced: bool = False,
+        longest_streak: PositiveInt | None = 5,
         **common: Any,
     ) -> None:
         super().__init__(**common)
         self.discriminator_updates = discriminator_updates
-        self.balanced = balanced
+        self.balanced, self.longest_streak = balanced, longest_streak
         self.generator, self.discriminator = self.build_players(generator, discriminator)
         self.generator_ema = averaged(self.generator, ema_decay)
         self.remember(generator=self.generator, discriminator=self.discriminator)
@@ -77,6 +81,7 @@ class AdversarialModel(Techniques):
         self._refuse_other_than_scores()
         if balanced:
             self.register_buffer("updates_so_far", torch.zeros(2, dtype=torch.int64))
+            self.register_buffer("streaks", torch.zeros(2, dtype=torch.int64))
 
     def prepare_training(self, **decided: Any) -> None:
         """As in the base. Raises `ConfigError` for techniques that this family's losses make no sense of."""
@@ -156,6 +161,10 @@ class AdversarialModel(Techniques):
         if self._trainer is not None and self.trainer.world_size > 1:
             losses = self.trainer.strategy.reduce(losses, reduce_op="mean")  # type: ignore[assignment]
         weaker = int(losses[1] >= losses[0])
+        if self.longest_streak is not None and self.streaks[weaker] >= self.longest_streak:
+            weaker = 1 - weaker
+        self.streaks[weaker] += 1
+        self.streaks[1 - weaker] = 0
         if weaker == 0:
             for part in parts:
                 with torch.no_grad():

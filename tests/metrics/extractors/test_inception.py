@@ -196,7 +196,7 @@ class Evil:
         ({"fc.weight": torch.zeros(10, 2048)}, "another network than torch-fidelity's InceptionV3"),
         ({}, "Missing key"),
     ],
-    ids=str,
+    ids=["code", "list", "nested", "numbered", "foreign", "empty"],
 )
 def test_files_of_other_things(installed, tmp_path, content, message):
     path = tmp_path / "other.pth"
