@@ -209,7 +209,7 @@ def test_after_a_streak_it_is_the_others_turn(make_gan, tiny_data, fit, tmp_path
 
     def order(outputs):
         counts = [(0, 0), *((row["updates/discriminator"], row["updates/generator"]) for row in outputs.rows)]
-        return ["D" if after[0] > before[0] else "G" for before, after in zip(counts, counts[1:], strict=False)]
+        return ["D" if after[0] > before[0] else "G" for before, after in itertools.pairwise(counts)]
 
     def run(last, start=0, **options):
         model, outputs = make_gan(optimizer=still, max_iterations=last, balanced=True, longest_streak=3), Outputs()
