@@ -24,7 +24,7 @@ test: install ## the tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## statistical checks and long runs
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: install ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -192,7 +192,8 @@ class PlanePainter:
         if self.conditions is not None:
             conditions = self.conditions[torch.arange(len(self.latents)) % len(self.conditions)].to(self.latents.device)
         kind: FieldKind = "probability" if getattr(model, "score_is_logit", True) else "raw"
-        who = "critic" if getattr(model, "threshold", None) is None else "discriminator"
+        absolute = getattr(model, "relativistic", "none") == "none"
+        who = "critic" if absolute and getattr(model, "threshold", None) is None else "discriminator"
         label = "discriminator: probability of real" if kind == "probability" else f"{who}'s score"
         return plane(
             model.decode(self.latents, conditions)[:, :2],
