@@ -133,17 +133,25 @@ class AdversarialModel(Techniques):
         return measured
 
     def _alternate(self, parts: list[tuple[Any, ...]]) -> Measurements:
+        updates = [parts[first : first + self.accumulate] for first in range(0, len(parts), self.accumulate)]
         measured: Measurements = {}
-        updates = len(parts) // self.accumulate
-        for update in range(updates):
-            last = update == updates - 1
-            for part in parts[update * self.accumulate : (update + 1) * self.accumulate]:
-                # Kept with its graph for the generator's step, unless accumulation would keep several.
-                with torch.set_grad_enabled(last and self.accumulate == 1):
-                    given = self.answer(*part)
-                measured |= self._descend("discriminator", given)
-            self._finish_update("discriminator")
+        for number, update in enumerate(updates, start=1):
+            # Kept with its graph for the generator's step, unless accumulation would keep several.
+            keep_graph = number == len(updates) and self.accumulate == 1
+            trained, given = self._train_discriminator(update, keep_graph)
+            measured |= trained
         return measured | self._train_generator(parts, given if self.accumulate == 1 else None)
+
+    def _train_discriminator(
+        self, parts: list[tuple[Any, ...]], keep_graph: bool = False
+    ) -> tuple[Measurements, Round]:
+        measured: Measurements = {}
+        for part in parts:
+            with torch.set_grad_enabled(keep_graph):
+                given = self.answer(*part)
+            measured |= self._descend("discriminator", given)
+        self._finish_update("discriminator")
+        return measured, given
 
     def _train_generator(self, parts: list[tuple[Any, ...]], given: Round | None = None) -> Measurements:
         measured: Measurements = {}
@@ -165,14 +173,7 @@ class AdversarialModel(Techniques):
             weaker = 1 - weaker
         self.streaks[weaker] += 1
         self.streaks[1 - weaker] = 0
-        if weaker == 0:
-            for part in parts:
-                with torch.no_grad():
-                    given = self.answer(*part)
-                measured = self._descend("discriminator", given)
-            self._finish_update("discriminator")
-        else:
-            measured = self._train_generator(parts)
+        measured = self._train_generator(parts) if weaker == 1 else self._train_discriminator(parts)[0]
         self.updates_so_far[weaker] += 1
         counts = self.updates_so_far.clone()
         for index, player in enumerate(("discriminator", "generator")):

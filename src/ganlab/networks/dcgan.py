@@ -108,7 +108,7 @@ class DCGANDiscriminator(nn.Module):
             )
         channels, size, _ = sample_shape
         planes = {"planes": condition_size, "embedded": min(condition_size, 1), "projection": 0}[conditioning]
-        self.layers = _downward(channels + planes, width, _doublings(size), batch_norm=norm == "batch")
+        self.layers = downward(channels + planes, width, _doublings(size), batch_norm=norm == "batch")
         self.feature_count = width * 2 ** (_doublings(size) - 1) * COARSEST**2
         self.score = nn.Linear(self.feature_count + minibatch_kernels, outputs)
         conditional = condition_size > 0
@@ -144,8 +144,8 @@ class DCGANDiscriminator(nn.Module):
         return self.head(self.features(images, conditions), conditions)
 
 
-def _downward(inputs: int, maps: int, levels: int, batch_norm: bool) -> nn.Sequential:
-    """Strided convolutions to 4×4: `maps` feature maps after the first one, twice as many after each further one."""
+def downward(inputs: int, maps: int, levels: int, batch_norm: bool) -> nn.Sequential:
+    """So many strided convolutions, each halving the size: `maps` feature maps after the first, then twice as many."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, maps, kernel_size=4, stride=2, padding=1),
         nn.LeakyReLU(0.2, inplace=True),

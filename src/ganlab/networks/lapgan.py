@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganlab.config.types import PositiveFloat, PositiveInt, PyramidShape
 from ganlab.networks.auto import given
 from ganlab.networks.conditioning import EmbeddedPlane
-from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
+from ganlab.networks.dcgan import COARSEST, DCGANDiscriminator, DCGANGenerator, downward, initialise
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
 from ganlab.networks.pyramid import bands_of, expand, level_sizes
 from ganlab.networks.spectral import constrain
@@ -79,17 +79,10 @@ class ResidualDiscriminator(nn.Module):
         super().__init__()
         channels, size, _ = sample_shape
         self.condition = EmbeddedPlane(condition_size, size) if condition_size else None
-        maps, size = width, size // 2
-        first = nn.Conv2d(2 * channels + (condition_size > 0), maps, kernel_size=4, stride=2, padding=1)
-        layers: list[nn.Module] = [first, nn.LeakyReLU(0.2, inplace=True)]
-        while size > 4:
-            layers.append(nn.Conv2d(maps, maps * 2, kernel_size=4, stride=2, padding=1, bias=norm != "batch"))
-            if norm == "batch":
-                layers.append(nn.BatchNorm2d(maps * 2))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            maps, size = maps * 2, size // 2
-        self.layers = nn.Sequential(*layers).apply(initialise)
-        self.feature_count = maps * size**2
+        halvings = max(1, (size // (COARSEST + 1)).bit_length())  # the fewest that leave COARSEST pixels or fewer
+        inputs = 2 * channels + (condition_size > 0)
+        self.layers = downward(inputs, width, halvings, batch_norm=norm == "batch").apply(initialise)
+        self.feature_count = width * 2 ** (halvings - 1) * (size // 2**halvings) ** 2
         self.score = nn.Linear(self.feature_count, 1).apply(initialise)
         constrain(self, norm, gain)
 
