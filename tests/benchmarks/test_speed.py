@@ -1,19 +1,15 @@
 """The benchmark's two loops do the same work, and its rows say what was timed. No speed is asserted."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+
+from loading import loaded_file
 
 
 @pytest.fixture
 def speed():
-    path = Path(__file__).parents[2] / "benchmarks" / "speed.py"
-    specification = importlib.util.spec_from_file_location("speed", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return loaded_file("benchmarks/speed.py")
 
 
 def test_a_case_prints_a_row_for_each_loop(speed, capsys, monkeypatch):

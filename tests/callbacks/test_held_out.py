@@ -4,33 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch.loggers import Logger
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.held_out import COUNT, EXACT, FLOOR, HeldOut, Transport
 from ganlab.tasks.building import build_data, build_model
+from recording import Memory
 from two_processes import on_two_ranks
 
 NETWORKS = ["model.generator.width=8", "model.discriminator.width=8"]
 RING = ["model=wgan", "data=ring", "data.batch_size=64", *NETWORKS]
 DIGITS = ["data=digits", "data.image_size=8", "data.batch_size=64", "model.generator.width=4"]
 DIGITS += ["model.discriminator.width=4"]
-
-
-class Memory(Logger):
-    name, version = "memory", ""
-
-    def __init__(self):
-        super().__init__()
-        self.rows = {}
-
-    def log_hyperparams(self, *args, **kwargs):
-        pass
-
-    def log_metrics(self, metrics, step=None):
-        self.rows.setdefault(step, {}).update(metrics)
 
 
 def prepared(settings, *words, iterations=4, condition_size=0):

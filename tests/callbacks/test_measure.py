@@ -4,8 +4,8 @@ import re
 import pytest
 import torch
 from lightning import Callback
-from lightning.pytorch.loggers import Logger
 
+import recording
 from ganlab.callbacks import measure as module
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
@@ -28,21 +28,12 @@ OF_FAMILIES = {
 }
 
 
-class Memory(Logger):
-    """Keeps what it is given, by iteration."""
-
-    name, version = "memory", ""
-
-    def __init__(self):
-        super().__init__()
-        self.rows = {}
-
-    def log_hyperparams(self, *args, **kwargs):
-        pass
+class Memory(recording.Memory):
+    """Of one row an iteration."""
 
     def log_metrics(self, metrics, step=None):
         assert step not in self.rows
-        self.rows[step] = dict(metrics)
+        super().log_metrics(metrics, step)
 
 
 class Everything(Callback):

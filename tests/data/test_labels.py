@@ -3,7 +3,6 @@
 from itertools import pairwise
 from types import SimpleNamespace
 
-import lightning
 import pytest
 import torch
 
@@ -15,6 +14,7 @@ from ganlab.data.points import PointDistribution
 from ganlab.data.source import PointSet
 from ganlab.errors import DataError
 from ganlab.tasks.building import build_data
+from recording import Recorder
 
 CPU = torch.device("cpu")
 
@@ -257,24 +257,9 @@ def test_the_model_decides_whether_there_are_labelled_batches(settings, make_gan
     assert (data.train_dataloader().batch(0).labelled is not None) == learns
 
 
-class Recorder(lightning.LightningModule):
-    """Remembers what it is given."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen = []
-
-    def training_step(self, batch, index):
-        self.seen.append(batch)
-        return (self.weight * batch.labelled.samples).mean()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
 def test_lightning_hands_the_labelled_over(loaded, fit):
-    module, model = loaded("digits", "labels_per_class=1", "batch_size=4"), Recorder()
+    module = loaded("digits", "labels_per_class=1", "batch_size=4")
+    model = Recorder(samples_of=lambda batch: batch.labelled.samples)
     module.wants_labelled = True
     fit(model, module, max_steps=3)
     stream = module.train_dataloader()

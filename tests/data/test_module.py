@@ -7,6 +7,7 @@ import torch
 from ganlab.counting import UpdatePlan
 from ganlab.data.image_source import MappedImages, MemoryImages
 from ganlab.errors import DataError
+from recording import Recorder
 
 
 def alone_of(world_size, rank=0):
@@ -89,22 +90,6 @@ def test_state_is_empty_and_safe_to_save(loaded, tmp_path):
     module = loaded("digits")
     torch.save(module.state_dict(), tmp_path / "state")
     assert torch.load(tmp_path / "state", weights_only=True) == {}
-
-
-class Recorder(lightning.LightningModule):
-    """Remembers what it is given."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen = []
-
-    def training_step(self, batch, index):
-        self.seen.append(batch)
-        return (self.weight * batch.samples).mean()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), 0.1)
 
 
 @pytest.mark.parametrize("name", ["digits", "ring"])

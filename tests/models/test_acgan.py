@@ -4,11 +4,10 @@ import copy
 
 import pytest
 import torch
-from lightning import Callback
 from torch.nn.functional import cross_entropy, one_hot, softplus
 
 from ganlab.models.acgan import ACGAN
-from recording import recording
+from recording import LastOutputs, recording
 
 SGD = {"algorithm": "sgd", "lr": 0.05}
 
@@ -29,15 +28,10 @@ def make(**options):
     return model
 
 
-class Last(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.outputs = {tag: value.item() for tag, value in outputs.items()}
-
-
 def test_both_players_descend_source_and_class(tiny_data, fit):
     model = make(class_weight=0.7).double()
     critic, generator = copy.deepcopy(model.discriminator), copy.deepcopy(model.generator)
-    drawn, last, data = recording(model), Last(), tiny_data(8, classes=4, dtype=torch.float64)
+    drawn, last, data = recording(model), LastOutputs(), tiny_data(8, classes=4, dtype=torch.float64)
     fit(model, data, last)
     real, labels = data.batches[0].samples, data.batches[0].conditions
     fakes = generator(drawn[0], one_hot(labels, 4).double())

@@ -5,11 +5,10 @@ import math
 
 import pytest
 import torch
-from lightning import Callback
 from torch.nn.functional import cross_entropy, softplus
 
 from ganlab.models.infogan import InfoGAN
-from recording import recording
+from recording import LastOutputs, recording
 
 SGD = {"algorithm": "sgd", "lr": 0.05}
 
@@ -30,11 +29,6 @@ def make(codes=(3, "uniform", "uniform"), shape=(2,), max_iterations=1, **option
         optimizers={"generator": dict(SGD), "discriminator": dict(SGD)}, seed=0, max_iterations=max_iterations
     )
     return model
-
-
-class Last(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.outputs = {tag: value.item() for tag, value in outputs.items()}
 
 
 def test_latents_are_noise_and_then_the_codes():
@@ -77,7 +71,7 @@ def hand_losses(model, critic, generator, real, latents):
 def test_each_players_step_descends_its_loss_with_every_codes_term(tiny_data, fit):
     model = make(categorical_weight=1.5, continuous_weight=0.25).double()
     critic, generator = copy.deepcopy(model.discriminator), copy.deepcopy(model.generator)
-    drawn, last, data = recording(model), Last(), tiny_data(dtype=torch.float64)
+    drawn, last, data = recording(model), LastOutputs(), tiny_data(dtype=torch.float64)
     fit(model, data, last)
     real, latents = data.batches[0].samples, drawn[0]
 
@@ -114,7 +108,7 @@ def test_any_list_of_codes_is_learnt(tiny_data, fit, codes):
     model.generator.forward = lambda latents, condition: latents * model.scale
     model.generator.register_parameter("scale", torch.nn.Parameter(torch.ones(())))
     model.scale = model.generator.scale
-    last = Last()
+    last = LastOutputs()
     fit(model, tiny_data(64, model.sample_shape), last)
     for number, code in enumerate(model.codes, start=1):
         assert last.outputs[f"information/code_{number}"] > 0.5 * code.entropy, number

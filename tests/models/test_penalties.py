@@ -5,19 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning import Callback
 from lightning.pytorch.plugins import MixedPrecision
 from torch.nn.functional import one_hot, softplus
 
-from recording import recording
+from recording import LastOutputs, recording
 
 SGD = {"algorithm": "sgd", "lr": 0.05}
 ALL = {"gradient_penalty": 2.0, "gradient_centre": 1, "r1": 0.3, "r2": 0.7}
-
-
-class Last(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.outputs = {tag: value.item() for tag, value in outputs.items()}
 
 
 def by_hand(discriminator, real, fakes, conditions, shares, options):
@@ -48,7 +42,7 @@ def test_an_iteration_descends_the_penalised_loss(make_gan, tiny_data, fit, clas
     drawn, shares, last, data = (
         recording(model),
         recording(model, "draw_shared"),
-        Last(),
+        LastOutputs(),
         tiny_data(classes=classes, dtype=torch.float64),
     )
     fit(model, data, last)
@@ -79,7 +73,7 @@ def test_an_iteration_descends_the_penalised_loss(make_gan, tiny_data, fit, clas
     ],
 )
 def test_only_what_was_asked_for_is_computed(make_gan, tiny_data, fit, option, tags):
-    plain, penalised = Last(), Last()
+    plain, penalised = LastOutputs(), LastOutputs()
     fit(make_gan(max_iterations=1), tiny_data(), plain)
     fit(make_gan(max_iterations=1, **{option: 0.5}), tiny_data(), penalised)
     assert penalised.outputs.keys() - plain.outputs.keys() == tags
@@ -133,7 +127,7 @@ def test_a_run_that_goes_on_equals_one_that_never_stopped(make_gan, tiny_data, f
 
 def test_under_autocast_the_penalty_is_that_of_full_precision(make_gan, tiny_data, fit):
     def logged(*plugins):
-        model, last = make_gan(max_iterations=1, gradient_penalty=5.0, r1=1.0), Last()
+        model, last = make_gan(max_iterations=1, gradient_penalty=5.0, r1=1.0), LastOutputs()
         fit(model, tiny_data(), last, plugins=list(plugins))
         return last.outputs
 

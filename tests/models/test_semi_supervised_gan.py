@@ -4,12 +4,11 @@ import copy
 
 import pytest
 import torch
-from lightning import Callback
 from torch.nn.functional import cross_entropy, softplus
 
 from ganlab.data.batch import Batch
 from ganlab.models.semi_supervised_gan import SemiSupervisedGAN
-from recording import recording
+from recording import LastOutputs, recording
 
 SGD = {"algorithm": "sgd", "lr": 0.05}
 
@@ -42,11 +41,6 @@ def data(tiny_data):
     return module
 
 
-class Last(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.outputs = {tag: value.item() for tag, value in outputs.items()}
-
-
 @pytest.mark.parametrize("loss", ["feature_matching", "non_saturating", "minimax"])
 @pytest.mark.parametrize("minibatch", [0, 3])
 def test_both_players_descend_the_papers_losses(data, fit, loss, minibatch):
@@ -54,7 +48,7 @@ def test_both_players_descend_the_papers_losses(data, fit, loss, minibatch):
         loss=loss, supervised_weight=1.5, unsupervised_weight=0.5, discriminator={"minibatch_kernels": minibatch}
     ).double()
     critic, generator = copy.deepcopy(model.discriminator), copy.deepcopy(model.generator)
-    drawn, last = recording(model), Last()
+    drawn, last = recording(model), LastOutputs()
     fit(model, data, last)
     real, _, (labelled, labels) = data.batches[0][0], None, data.batches[0].labelled[:2]
     fakes = generator(drawn[0])

@@ -11,7 +11,7 @@ from ganlab.data.stream import BatchStream
 from ganlab.errors import ConfigError
 from ganlab.models.wgan import WassersteinModel
 from ganlab.tasks.building import build_data, build_model
-from recording import recording
+from recording import LastOutputs, recording
 
 SMALL = ["model=wgan", "data=ring", "model.generator.width=8", "model.discriminator.width=8"]
 IMAGES = ["data=digits", "data.image_size=16", "model.generator.width=4", "model.discriminator.width=4"]
@@ -67,11 +67,7 @@ def test_every_weight_of_the_critic_is_within_the_bounds_after_every_step(settin
 
 
 def test_what_a_critic_logs(settings, tiny_data, fit):
-    class Last(Callback):
-        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            self.outputs = {tag: value.item() for tag, value in outputs.items()}
-
-    model, last = prepared(settings, *SMALL, max_iterations=40), Last()
+    model, last = prepared(settings, *SMALL, max_iterations=40), LastOutputs()
     # Far to the right of what an untrained generator makes, so that the critic can tell at once.
     data = tiny_data(40)
     data.batches = [batch._replace(samples=batch.samples + 5) for batch in data.batches]
@@ -142,11 +138,6 @@ def test_without_a_warm_up_the_plan_is_constant(settings):
     assert [plan.at(i) for i in (0, 1, 500)] == [5, 5, 5]
 
 
-class Outputs(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.outputs = outputs
-
-
 @pytest.mark.parametrize("penalty", [0.0, 2.0])
 def test_the_mean_norm_of_the_critics_gradient_is_always_told(make_gan, tiny_data, fit, penalty):
     """Without a penalty at evenly spread mixtures of a batch, and measuring it changes nothing."""
@@ -156,13 +147,13 @@ def test_the_mean_norm_of_the_critics_gradient_is_always_told(make_gan, tiny_dat
         model.__class__ = type("Critic", (WassersteinModel,), {})
         kept, critic = recording(model), copy.deepcopy(model.discriminator)
         model.measuring = measuring
-        last, data = Outputs(), tiny_data(5, dtype=torch.float64)
+        last, data = LastOutputs(), tiny_data(5, dtype=torch.float64)
         generator = copy.deepcopy(model.generator)
         fit(model, data, last)
         return model, critic, data.batches[0].samples, generator(kept[0]).detach(), last
 
     model, critic, real, fakes, last = critic_of(True)
-    told = last.outputs["grad_norm/critic_mean"].item()
+    told = last.outputs["grad_norm/critic_mean"]
     if penalty == 0:
         norms = []
         for share, one, other in zip([0, 0.25, 0.5, 0.75, 1], real, fakes, strict=True):

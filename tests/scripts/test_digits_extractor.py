@@ -1,26 +1,23 @@
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ganlab.metrics.extractors.digits import WEIGHTS, DigitNetwork, read_weights
+from loading import loaded_file
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "digits_extractor.py"
+SCRIPT = "scripts/digits_extractor.py"
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Runs the script with arguments; gives its exit code and what it printed."""
-    specification = importlib.util.spec_from_file_location("digits_extractor", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    script = loaded_file(SCRIPT)
     threads = torch.get_num_threads()
 
     def running(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
         return script.main(), capsys.readouterr().out
 
     yield running
