@@ -59,6 +59,31 @@ def test_condition_size_by_configuration(job):
     assert job("data=image_folder", "data.num_classes=3").data.condition_size == 3
 
 
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [([256, 128, 30], [30, 128, 256]), ([7], [7]), ([], []), (None, None), ("wide", "wide"), (5, 5)],
+)
+def test_mirrored(widths, expected):
+    config = OmegaConf.create(
+        {"model": {"encoder": {"widths": widths}, "decoder": {"widths": "${mirrored:model.encoder.widths}"}}}
+    )
+    assert OmegaConf.to_container(config, resolve=True)["model"] == {
+        "encoder": {"widths": widths},
+        "decoder": {"widths": expected},
+    }
+
+
+def test_what_is_mirrored_may_itself_follow_from_something_else():
+    config = OmegaConf.create({"sizes": [3, 2, "${last}"], "last": 1, "up": "${mirrored:down}", "down": "${sizes}"})
+    assert config.up == [1, 2, 3]
+    config.last = 9
+    assert config.up == [9, 2, 3]
+
+
+def test_a_name_that_is_nowhere_has_no_mirror():
+    assert OmegaConf.create({"up": "${mirrored:model.down}"}).up is None
+
+
 def test_run_name(job):
     assert job("model=gan", "data=ring").hydra.run.dir.startswith("outputs/gan-ring/")
     assert job("model=gan", "data=ring", "name=first").hydra.run.dir.startswith("outputs/first/")

@@ -1,13 +1,19 @@
 import inspect
+import re
 
 import pytest
+import torch
 import yaml
+from omegaconf import OmegaConf
 
+from ganlab.config import resolvers
 from ganlab.config.paths import conf_folder
 from ganlab.errors import ConfigError
 from ganlab.networks import auto
+from ganlab.networks.convolutional_autoencoder import ConvolutionalDecoder, ConvolutionalEncoder
 from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
+from ganlab.networks.mlp_autoencoder import MLPDecoder, MLPEncoder
 
 
 @pytest.mark.parametrize(
@@ -77,3 +83,114 @@ def test_every_option_stands_in_the_file_with_its_default(name, network):
         if parameter.kind is parameter.KEYWORD_ONLY and name != "sample_shape"
     }
     assert {key: value for key, value in node.items() if key not in ("_target_", "sample_shape")} == options
+
+
+# -- encoders and decoders ------------------------------------------------------------------------------------------
+
+CONVOLUTIONAL = [[1, 8, 8], [3, 16, 16], [1, 64, 64]]
+FULLY_CONNECTED = [[2], [64], [1, 4, 4], [1, 28, 28], [3, 16, 32], [1, 12, 12], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("shape", CONVOLUTIONAL + FULLY_CONNECTED, ids=str)
+def test_coders_are_convolutional_where_halving_leads_to_4x4_and_fully_connected_elsewhere(shape):
+    built = auto.encoder(6, 3, sample_shape=shape), auto.decoder(5, 3, sample_shape=shape)
+    if shape in CONVOLUTIONAL:
+        kinds, options = (ConvolutionalEncoder, ConvolutionalDecoder), ({}, {})
+    else:
+        kinds, options = (MLPEncoder, MLPDecoder), ({"widths": [256, 128]}, {"widths": [128, 256]})
+    assert tuple(map(type, built)) == kinds
+    assert shapes_of(built[0]) == shapes_of(kinds[0](6, 3, sample_shape=shape, **options[0]))
+    assert shapes_of(built[1]) == shapes_of(kinds[1](5, 3, sample_shape=shape, **options[1]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ([2], {"widths": [7, 5], "activation": "tanh"}),
+        ([2], {"widths": []}),
+        ([1, 16, 16], {"width": 3, "batch_norm": True}),
+    ],
+    ids=str,
+)
+def test_options_of_the_coders_reach_the_networks(shape, options):
+    images = shape != [2]
+    encoder = (ConvolutionalEncoder if images else MLPEncoder)(
+        4, 0, sample_shape=shape, code_activation="sigmoid", **options
+    )
+    built = auto.encoder(4, 0, sample_shape=shape, code_activation="sigmoid", **options)
+    assert shapes_of(built) == shapes_of(encoder)
+    assert repr(built) == repr(encoder)
+    decoder = (ConvolutionalDecoder if images else MLPDecoder)(4, 0, sample_shape=shape, **options)
+    built = auto.decoder(4, 0, sample_shape=shape, **options)
+    assert shapes_of(built) == shapes_of(decoder)
+    assert repr(built) == repr(decoder)
+
+
+@pytest.mark.parametrize("coder", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    ("shape", "option", "value", "line"),
+    [
+        (
+            [1, 8, 8],
+            "widths",
+            [7, 5],
+            r"for these images the layers are convolutional, .*; choose model/coders=mlp, or .*null",
+        ),
+        (
+            [1, 8, 8],
+            "widths",
+            [],
+            r"for these images the layers are convolutional, .*; choose model/coders=mlp, or .*null",
+        ),
+        ([1, 8, 8], "activation", "relu", r"for these images .*; choose model/coders=mlp, or leave it null"),
+        ([1, 28, 28], "width", 8, r"only convolutional layers have it, which need square images .*; leave it null"),
+        ([2], "batch_norm", False, r"only convolutional layers have it, .*; leave it null"),
+    ],
+)
+def test_an_option_of_the_other_kind_of_coder_is_told_in_a_line(coder, shape, option, value, line):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(f'model.{coder}.{option}={value}')}: {line}$"):
+        getattr(auto, coder)(4, 0, sample_shape=shape, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "networks"),
+    [
+        ("auto", (auto.encoder, auto.decoder)),
+        ("mlp", (MLPEncoder, MLPDecoder)),
+        ("convolutional", (ConvolutionalEncoder, ConvolutionalDecoder)),
+    ],
+)
+def test_every_option_of_the_coders_stands_in_the_file(name, networks):
+    file = OmegaConf.load(conf_folder() / f"model/coders/{name}.yaml")
+    config = OmegaConf.create({"model": file, "data": {"sample_shape": [1, 8, 8]}})
+    resolvers.register()
+    assert set(file) == {"encoder", "decoder"}
+    for coder, network in zip(("encoder", "decoder"), networks, strict=True):
+        node = OmegaConf.to_container(config.model[coder], resolve=True)
+        target, options = node.pop("_target_"), inspect.signature(network).parameters.values()
+        assert target == f"{network.__module__}.{network.__name__}"
+        keywords = [option for option in options if option.kind is option.KEYWORD_ONLY]
+        assert list(node) == [option.name for option in keywords]
+        defaults = {option.name: option.default for option in keywords if option.default is not option.empty}
+        assert {key: node[key] for key in defaults} == defaults
+        assert network(2, 0, **node)(torch.rand(3, *([1, 8, 8] if coder == "encoder" else [2]))).shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("mlp", "widths=[9,7,5]"), ("auto", "widths=[9,7,5]"), ("convolutional", "width=3"), ("auto", "width=3")],
+)
+def test_the_decoder_follows_the_encoder_until_it_is_told_otherwise(name, changed):
+    file = OmegaConf.load(conf_folder() / f"model/coders/{name}.yaml")
+    resolvers.register()
+
+    def decoder(*overrides):
+        given = OmegaConf.from_dotlist([f"model.{override}" for override in overrides])
+        return OmegaConf.merge({"model": file, "data": {"sample_shape": [1, 8, 8]}}, given).model.decoder
+
+    key, _, value = changed.partition("=")
+    mirrored = [5, 7, 9] if key == "widths" else 3
+    assert decoder(f"encoder.{changed}")[key] == mirrored
+    assert decoder(f"encoder.{changed}", f"decoder.{key}={value.replace('3', '2').replace('9,7,', '')}")[key] == (
+        [5] if key == "widths" else 2
+    )

@@ -28,6 +28,12 @@ def condition_size(num_classes: int, attributes: Any) -> int:
     return num_classes
 
 
+def mirrored(name: str, *, _root_: DictConfig) -> Any:
+    """The list at that dotted name in reverse; anything else as it is, for the check to tell what is wrong with it."""
+    value = OmegaConf.select(_root_, name)
+    return OmegaConf.create(list(reversed(value))) if isinstance(value, ListConfig) else value
+
+
 def run_name(*, _root_: DictConfig) -> str:
     """The name of the run's folder: the one that was given, else <model>-<data>."""
     return _root_.get("name") or f"{_root_.model.name}-{_root_.data.name}"
@@ -41,6 +47,7 @@ def sweep_name(*, _root_: DictConfig) -> str:
 def register() -> None:
     """Make the resolvers known; calling it twice does no harm."""
     OmegaConf.register_new_resolver("recommended", recommended, replace=True)
+    OmegaConf.register_new_resolver("mirrored", mirrored, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("condition_size", condition_size, replace=True)

@@ -1,13 +1,18 @@
-"""The networks that fit the data: fully connected for points, DCGAN's for images."""
+"""The networks that fit the data: fully connected for points, convolutional ones for images."""
 
 from typing import Any, Literal
 
 from torch import nn
 
-from ganlab.config.types import DoublingImageShapeOrPoints, NonNegativeInt, PositiveFloat, PositiveInt
+from ganlab.config.types import DoublingImageShapeOrPoints, NonNegativeInt, PositiveFloat, PositiveInt, SampleShape
 from ganlab.errors import ConfigError
-from ganlab.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganlab.networks.convolutional_autoencoder import ConvolutionalDecoder, ConvolutionalEncoder
+from ganlab.networks.dcgan import COARSEST, DCGANDiscriminator, DCGANGenerator
 from ganlab.networks.mlp import MLPDiscriminator, MLPGenerator
+from ganlab.networks.mlp_autoencoder import MLPDecoder, MLPEncoder
+
+WIDTHS = (256, 128)
+"""Of the encoder's hidden layers; the decoder's are these in reverse."""
 
 
 def generator(
@@ -50,6 +55,83 @@ def discriminator(
         minibatch_dims=minibatch_dims,
     )
     return network(condition_size, outputs, sample_shape=sample_shape, **options)
+
+
+def encoder(
+    outputs: int,
+    condition_size: int,
+    *,
+    sample_shape: SampleShape,
+    widths: list[PositiveInt] | None = None,
+    activation: Literal["relu", "sigmoid", "tanh", "softplus", "linear"] | None = None,
+    width: PositiveInt | None = None,
+    batch_norm: bool | None = None,
+    code_activation: Literal["relu", "sigmoid", "tanh", "softplus", "linear"] | None = None,
+) -> nn.Module:
+    """A `ConvolutionalEncoder` for square images of 8, 16, 32, … pixels, an `MLPEncoder` for all else.
+
+    An option that is None is the network's own default.
+
+    Raises:
+        ConfigError: `widths` or `activation` for convolutions, `width` or `batch_norm` for fully connected layers.
+    """
+    layers = _layer_options("encoder", sample_shape, widths, activation, width, batch_norm)
+    network = ConvolutionalEncoder if _halves_to_the_coarsest(sample_shape) else MLPEncoder
+    options = layers | given(code_activation=code_activation)
+    return network(outputs, condition_size, sample_shape=sample_shape, **options)
+
+
+def decoder(
+    inputs: int,
+    condition_size: int,
+    *,
+    sample_shape: SampleShape,
+    widths: list[PositiveInt] | None = None,
+    activation: Literal["relu", "sigmoid", "tanh", "softplus", "linear"] | None = None,
+    width: PositiveInt | None = None,
+    batch_norm: bool | None = None,
+) -> nn.Module:
+    """A `ConvolutionalDecoder` or an `MLPDecoder`, where `encoder` has the like; None is the network's own default.
+
+    Raises:
+        ConfigError: `widths` or `activation` for convolutions, `width` or `batch_norm` for fully connected layers.
+    """
+    options = _layer_options("decoder", sample_shape, widths, activation, width, batch_norm)
+    network = ConvolutionalDecoder if _halves_to_the_coarsest(sample_shape) else MLPDecoder
+    return network(inputs, condition_size, sample_shape=sample_shape, **options)
+
+
+def _halves_to_the_coarsest(shape: list[int]) -> bool:
+    """Whether strided convolutions lead from these samples to 4×4 maps."""
+    if len(shape) != 3:
+        return False
+    _, height, width = shape
+    return height == width and height > COARSEST and height & (height - 1) == 0
+
+
+def _layer_options(
+    coder: str,
+    shape: list[int],
+    widths: list[int] | None,
+    activation: str | None,
+    width: int | None,
+    batch_norm: bool | None,
+) -> dict[str, Any]:
+    """What was given of the options of the kind of layers that fits; one of the other kind is a ConfigError."""
+    fully_connected = given(widths=widths, activation=activation)
+    convolutional = given(width=width, batch_norm=batch_norm)
+    if _halves_to_the_coarsest(shape):
+        own, foreign = convolutional, fully_connected
+        reason = "for these images the layers are convolutional, and only fully connected ones have it"
+        remedy = "choose model/coders=mlp, or leave it null"
+    else:
+        own, foreign = fully_connected, convolutional
+        reason = "only convolutional layers have it, which need square images of 8, 16, 32, 64, … pixels"
+        remedy = "leave it null"
+        own.setdefault("widths", list(WIDTHS if coder == "encoder" else reversed(WIDTHS)))
+    for name, value in foreign.items():
+        raise ConfigError(f"model.{coder}.{name}={value}: {reason}; {remedy}")
+    return own
 
 
 def given(**options: Any) -> dict[str, Any]:
