@@ -114,3 +114,22 @@ def test_neither_pyplot_nor_random_states_are_touched():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert answer.split() == ["False", "False"]
+
+
+def test_points_that_are_joined_have_a_line_between_them_and_a_name_of_their_own():
+    real, made = torch.tensor([[-2.0, -2.0]] * 40), torch.tensor([[2.0, 2.0]] * 40)
+    apart, joined = (np.asarray(plane(made, real, limits=LIMITS, joined=joined)) for joined in (False, True))
+    rows, columns = np.nonzero((apart != joined).any(-1))
+    assert abs(np.polyfit(columns, rows, 1)[0] + 1) < 0.02 and len(rows) > 300, "the diagonal, upwards"
+    named = np.asarray(plane(made, real, limits=LIMITS, made="reconstructed"))
+    changed = np.nonzero((named != apart).any(-1))[0]
+    assert len(changed) and changed.min() > 520, "the legend alone"
+    far = torch.full((5, 2), 9.0)
+    one, other = (np.asarray(plane(far, limits=LIMITS, made=made)) for made in ("generated", "restored"))
+    assert (one != other)[440:490].any(), "those outside are called so too"
+
+
+@pytest.mark.filterwarnings("error")
+def test_points_that_are_not_finite_are_joined_to_nothing():
+    broken = torch.full((3, 2), float("nan"))
+    assert plane(broken, torch.zeros(3, 2), limits=LIMITS, joined=True).size == (600, 560)

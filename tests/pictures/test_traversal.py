@@ -4,7 +4,16 @@ import torch
 from PIL import ImageColor
 from sklearn.datasets import load_digits
 
-from ganlab.pictures import CodeValues, Traversal, code_values, image_grid, to_bytes, traversal_panels, traversal_rows
+from ganlab.pictures import (
+    CodeValues,
+    Traversal,
+    code_values,
+    image_grid,
+    to_bytes,
+    traversal_block,
+    traversal_panels,
+    traversal_rows,
+)
 from ganlab.pictures.grid import MARGIN
 from ganlab.pictures.plane import class_colours
 from ganlab.pictures.text import PAPER
@@ -41,6 +50,18 @@ def test_captions_of_sums_beside_zero_are_zero():
     along = torch.zeros(3, 2)
     along[:, 1] = torch.tensor([-1.0, -3e-8, 1.0])
     assert code_values(along).captions == ["-1", "0", "1"]
+
+
+def test_captions_keep_the_steps_of_a_wide_range():
+    assert continuous(-2.25, 0.75, 3).captions == ["-2.25", "0.75", "3"]
+
+
+def test_one_row_for_each_of_many_codes():
+    values = continuous(-3, 0, 3)
+    codes = [Traversal(f"latent_{row + 1}", values, DIGITS[None, 3 * row : 3 * row + 3]) for row in range(4)]
+    names = ["latent 1", "latent 2", "latent 3", "latent 4"]
+    expected = image_grid(DIGITS[:12], 3, ["-3", "0", "3"], names, legend=["How to read it."])
+    assert np.array_equal(np.asarray(traversal_block(codes, ["How to read it."])), np.asarray(expected))
 
 
 def test_some_of_the_steps():

@@ -62,6 +62,8 @@ def plane(
     generated_classes: Tensor | None = None,
     real_classes: Tensor | None = None,
     class_names: Sequence[str] = (),
+    made: str = "generated",
+    joined: bool = False,
     title: str = "",
 ) -> Image.Image:
     """Real points in blue, generated ones in orange, on the discriminator's field in tints of the same.
@@ -77,6 +79,8 @@ def plane(
         field: [r, r] on `plane_lattice(limits, r)`: in [0, 1], or any real number for kind "raw", whose
             ground is white at the field's median.
         generated_classes, real_classes: int64 [n] and [m], indices into `class_names`.
+        made: what the orange points are called.
+        joined: a thin line from each real point to the orange one of the same row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -94,10 +98,12 @@ def plane(
         colours = class_colours(len(names))[generated_classes.cpu().numpy()]
         anchors = (generated, generated_classes) if real is None or real_classes is None else (real, real_classes)
         name_classes(axes, *anchors, names)
+    if joined and real is not None:
+        _join(axes, real, generated)
     draw_points(axes, generated, colours, GENERATED_AREA, alpha=0.8)
-    _count_outside(axes, generated, limits)
+    _count_outside(axes, generated, limits, made)
     frame(axes, limits, title)
-    _draw_legend(figure, real is not None, names)
+    _draw_legend(figure, real is not None, names, made)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
@@ -141,7 +147,15 @@ def draw_points(axes: "Axes", points: Tensor, colours: Any, area: float, alpha: 
     axes.scatter(x, y, s=area, c=colours, alpha=alpha, linewidths=0, zorder=3)
 
 
-def _draw_legend(figure: "Figure", with_real: bool, class_names: Sequence[str]) -> None:
+def _join(axes: "Axes", starts: Tensor, ends: Tensor) -> None:
+    from matplotlib.collections import LineCollection
+
+    lines = torch.stack([starts.detach().cpu().float(), ends.detach().cpu().float()], dim=1)
+    lines = lines[lines.isfinite().all(2).all(1)]
+    axes.add_collection(LineCollection(list(lines.numpy()), colors="#8a8a86", linewidths=0.6, alpha=0.35, zorder=2))
+
+
+def _draw_legend(figure: "Figure", with_real: bool, class_names: Sequence[str], made: str) -> None:
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
 
@@ -152,11 +166,11 @@ def _draw_legend(figure: "Figure", with_real: bool, class_names: Sequence[str]) 
     if with_real:
         entries["real"] = (mark("#55585e" if class_names else REAL),)
     if class_names:
-        entries["generated, coloured by class"] = tuple(
+        entries[f"{made}, coloured by class"] = tuple(
             map(mark, class_colours(len(class_names))[:: -(-len(class_names) // 3)])
         )
     else:
-        entries["generated"] = (mark(GENERATED),)
+        entries[made] = (mark(GENERATED),)
     spread: dict[type, Any] = {tuple: HandlerTuple(ndivide=None, pad=0.3)}
     handles: list[Any] = list(entries.values())
     figure.legend(handles, list(entries), handler_map=spread, loc="lower center", ncols=2, frameon=False)
@@ -185,13 +199,13 @@ def name_classes(axes: "Axes", points: Tensor, classes: Tensor, names: Sequence[
             )  # fmt: skip
 
 
-def _count_outside(axes: "Axes", points: Tensor, limits: Limits) -> None:
+def _count_outside(axes: "Axes", points: Tensor, limits: Limits, made: str) -> None:
     left, right, bottom, top = limits
     x, y = points.detach().cpu().unbind(1)
     inside = (x >= left) & (x <= right) & (y >= bottom) & (y <= top)
     outside = len(points) - int(inside.sum())
     if outside:
-        note = f"{outside} of {len(points)} generated points lie outside"
+        note = f"{outside} of {len(points)} {made} points lie outside"
         axes.text(0.015, 0.015, note, transform=axes.transAxes, fontsize=9, color=GENERATED, zorder=6)
 
 

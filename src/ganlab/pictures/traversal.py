@@ -35,7 +35,7 @@ class CodeValues(NamedTuple):
 
     @property
     def captions(self) -> list[str]:
-        return [f"{number:.0f}" if self.categorical else f"{number:.2g}" for number in self.numbers]
+        return [f"{number:.0f}" if self.categorical else f"{number:.3g}" for number in self.numbers]
 
     def at(self, steps: Sequence[int]) -> "CodeValues":
         return CodeValues([self.numbers[step] for step in steps], self.categorical)
@@ -79,6 +79,19 @@ def traversal_rows(
     for _, values, images in traversals:
         blocks.append(image_grid(images.flatten(0, 1), images.shape[1], values.captions, row_captions))
     return stacked(blocks, [traversal.name for traversal in traversals], legend)
+
+
+def traversal_block(traversals: Sequence[Traversal], legend: Sequence[str] = ()) -> Image.Image:
+    """One row for each code, its name beside it; all have the same values, which stand above.
+
+    Args:
+        traversals: samples [1, steps, channels, height, width] in [-1, 1].
+        legend: sentences below, two lines each at most.
+    """
+    images = torch.cat([traversal.samples[0] for traversal in traversals])
+    values = traversals[0].values
+    names = [traversal.name for traversal in traversals]
+    return image_grid(images, len(values.numbers), values.captions, names, legend=legend)
 
 
 def traversal_panels(
