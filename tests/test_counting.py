@@ -1,10 +1,10 @@
-"""The closed form against a loop, and the schedule of the WassersteinGAN code."""
+"""Updates of an iteration: the closed form against a loop, the schedule of the WassersteinGAN code; and phases."""
 
 from itertools import product
 
 import pytest
 
-from ganlab.counting import UpdatePlan
+from ganlab.counting import Phase, UpdatePlan, phases_of
 
 PLANS = [
     UpdatePlan(updates, iterations, warmup, every)
@@ -43,3 +43,17 @@ def test_batches_are_a_multiple_of_updates(factor):
     plan = UpdatePlan(5, 3, 20, 4)
     batches = plan.times(factor)
     assert all(batches.at(i) == factor * plan.at(i) and batches.before(i) == factor * plan.before(i) for i in range(20))
+
+
+def test_phases_follow_one_another_and_the_last_takes_what_is_left():
+    phases = phases_of({"layer_1": 3, "layer_2": 5}, "autoencoder", 12)
+    assert phases == (Phase("layer_1", 0, 3), Phase("layer_2", 3, 8), Phase("autoencoder", 8, 12))
+    covered = [phase.name for phase in phases for _ in range(phase.first, phase.last)]
+    assert len(covered) == 12 == sum(phase.iterations for phase in phases)
+    assert phases_of({}, "autoencoder", 4) == (Phase("autoencoder", 0, 4),)
+
+
+@pytest.mark.parametrize("total", [3, 8])
+def test_a_last_phase_of_no_iterations_is_no_run(total):
+    with pytest.raises(ValueError, match=f"8 iterations in phases before the last one, of {total} in all"):
+        phases_of({"layer_1": 3, "layer_2": 5}, "autoencoder", total)

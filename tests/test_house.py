@@ -24,7 +24,10 @@ MAY_IMPORT = {
     "callbacks": {"models", "data", "metrics", "pictures"} | GROUND,
     "tasks": {"callbacks", "models", "data", "metrics", "pictures"} | GROUND,
     "__main__": {"tasks"},
+    "augment": {"tasks"},
+    "encode": {"tasks"},
     "evaluate": {"tasks"},
+    "probe": {"tasks"},
     "sample": {"tasks"},
 }
 """Beside itself and the version, which is for everyone."""

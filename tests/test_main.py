@@ -163,7 +163,7 @@ def measured(folder, *words):
             ["--help"],
             0,
             [
-                "model: acgan, cgan, dcgan, fgan, gan, infogan, lapgan, lsgan, semi_supervised_gan, wgan, wgan_gp",
+                "model: acgan, ae, cgan, contractive_ae, dcgan, deep_ae, denoising_ae, fgan, gan, ",
                 "stacked_digits",
                 "max_iterations:",
                 "ganlab resume=",

@@ -1,5 +1,6 @@
-"""How many updates of the discriminator belong to an iteration, and how many came before it."""
+"""What belongs to an iteration: how many updates of the discriminator, and which phase of the run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
@@ -38,3 +39,30 @@ class UpdatePlan:
 def _multiples_below(limit: int, step: int) -> int:
     """How many of 0, step, 2·step, … are below `limit`."""
     return -(-limit // step)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run in which one network is trained: iterations `first` + 1 to `last`, counted from 1."""
+
+    name: str
+    first: int
+    last: int
+
+    @property
+    def iterations(self) -> int:
+        return self.last - self.first
+
+
+def phases_of(lengths: Mapping[str, int], last: str, total: int) -> tuple[Phase, ...]:
+    """Phases of given lengths one after the other, and a last one that takes what is left of `total` iterations.
+
+    Raises `ValueError` if nothing is left.
+    """
+    phases, first = [], 0
+    for name, length in lengths.items():
+        phases.append(Phase(name, first, first + length))
+        first += length
+    if first >= total:
+        raise ValueError(f"{first} iterations in phases before the last one, of {total} in all")
+    return (*phases, Phase(last, first, total))

@@ -10,7 +10,7 @@ from ganlab.config.scores import generic
 from loading import loaded_file
 
 PRESETS = [preset.stem for preset in (conf_folder() / "experiment").glob("*.yaml")]
-NEED_FILES = {"dcgan_paper"}
+NEED_FILES = {"dcgan_paper", "hinton_2006", "vincent_2010", "rifai_2011"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from ganlab import __version__
 from ganlab.callbacks import checkpoints as module
 from ganlab.callbacks.checkpoints import LAST, AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.finite import FiniteGuard
+from ganlab.counting import Phase
 from ganlab.errors import OutputError, TrainingError
+from ganlab.models.gan import GAN
 
 CONFIG = {"model": {"name": "tiny", "latent_dim": 3}, "data": {"name": "tiny"}, "seed": 5}
 ADAM = {"algorithm": "adam", "lr": 1e-3, "betas": [0.5, 0.9]}
@@ -117,6 +119,22 @@ def test_a_nan_is_never_saved(run, folder):
     assert names(folder) == ["iteration_000004.ckpt", LAST]
     assert load(folder / LAST)["iteration"] == 4
     assert all(bool(weight.isfinite().all()) for weight in load(folder / LAST)["state_dict"].values())
+
+
+PHASES = (Phase("first", 0, 3), Phase("second", 3, 8), Phase("last_one", 8, 10))
+
+
+def test_the_end_of_each_phase_is_kept_under_its_name(run, folder, monkeypatch):
+    """Between them by the interval, and of those the newest."""
+    monkeypatch.setattr(GAN, "phases", PHASES)
+    monkeypatch.setattr(GAN, "phase", None)
+    run(10, every=4, keep=2)
+    assert names(folder) == sorted(
+        ["first.ckpt", "second.ckpt", "last_one.ckpt", "iteration_000008.ckpt", "iteration_000010.ckpt", LAST]
+    )
+    for phase in PHASES:
+        assert load(folder / f"{phase.name}.ckpt")["iteration"] == phase.last
+    assert (folder / LAST).samefile(folder / "last_one.ckpt")
 
 
 def test_the_same_iteration_is_not_written_twice(run, folder, monkeypatch):

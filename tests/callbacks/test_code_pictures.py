@@ -144,6 +144,61 @@ def test_many_codes_leave_room_for_fewer_noises(codes, noises):
     assert {len(rows) for _, _, rows in TraversalPainter(model, seeded()).codes} == {noises}
 
 
+class Deep(Coded):
+    """Numbers from -3 to 3 alone, of which some do nothing."""
+
+    def __init__(self, codes, idle=(), condition_size=0):
+        super().__init__(classes=codes - 5, condition_size=condition_size)
+        with torch.no_grad():
+            self.mixing[list(idle)] = 0.0
+
+    def traversals(self, steps, generator):
+        base, walks = self.latents(1, generator), []
+        for code in range(self.latent_dim):
+            walk = base.repeat(steps, 1)
+            walk[:, code] = torch.linspace(-3, 3, steps)
+            walks.append((f"latent_{code + 1}", walk))
+        return walks
+
+
+def test_many_numbers_have_a_row_each_of_one_draw():
+    model = Deep(8)
+    picture = np.asarray(TraversalPainter(model, seeded(7)).paint(model))
+    (drawn,) = draws(model, code_pictures.STEPS, 1, seed=7)
+    images = torch.cat([model.decode(latents) for _, latents in drawn])
+    names = [f"latent {code + 1}" for code in range(8)]
+    captions = ["-3", "-2.25", "-1.5", "-0.75", "0", "0.75", "1.5", "2.25", "3"]
+    expected = image_grid(images, 9, captions, names, legend=[code_pictures.ROW_A_CODE])
+    assert np.array_equal(picture, np.asarray(expected))
+
+
+def test_of_more_than_twelve_those_are_shown_that_do_most(monkeypatch):
+    idle = [0, 3, 7, 8, 11, 15, 16, 19]
+    model, seen = Deep(20, idle), []
+    monkeypatch.setattr(code_pictures, "traversal_block", lambda *given: seen.append(given))
+    painter = TraversalPainter(model, seeded())
+    painter.paint(model)
+    ((traversals, legend),) = seen
+    assert [traversal.name for traversal in traversals] == [f"latent_{i + 1}" for i in range(20) if i not in idle]
+    assert legend == [code_pictures.ROW_A_CODE, "Shown are the 12 of 20 that change the image most."]
+    with torch.no_grad():
+        model.mixing[1], model.mixing[7] = 0.0, 1.0
+    painter.paint(model)
+    assert [traversal.name for traversal in seen[1][0]][:3] == ["latent_3", "latent_5", "latent_6"], "as they are now"
+    assert "latent_8" in [traversal.name for traversal in seen[1][0]]
+
+
+def test_rows_of_one_condition_say_so(monkeypatch):
+    model, seen = Deep(9, condition_size=2), []
+    monkeypatch.setattr(code_pictures, "traversal_block", lambda *given: seen.append(given))
+    TraversalPainter(model, seeded(), torch.tensor([1, 0]), ["honey_bee", "ant"]).paint(model)
+    ((traversals, legend),) = seen
+    assert legend == ["all: honey bee", code_pictures.ROW_A_CODE]
+    (drawn,) = draws(model, code_pictures.STEPS, 1)
+    expected = model.decode(drawn[4][1], torch.ones(9, dtype=torch.int64))
+    torch.testing.assert_close(traversals[4].samples[0], expected)
+
+
 def test_noises_take_the_conditions_in_turn(monkeypatch):
     model, seen = Coded(condition_size=2), []
     monkeypatch.setattr(code_pictures, "traversal_rows", lambda *given: seen.append(given))
@@ -172,6 +227,12 @@ def test_points_are_panels_in_the_limits_of_the_real_ones(monkeypatch):
     for code, traversal in enumerate(seen["traversals"]):
         latents = torch.stack([draw[code][1] for draw in draws(model, code_pictures.STEPS, code_pictures.POINT_NOISES)])
         torch.testing.assert_close(traversal.samples, model.decode(latents.flatten(0, 1)).view(*latents.shape[:2], 2))
+
+
+def test_points_of_many_codes_are_twelve_panels():
+    model = Deep(30)
+    model.sample_shape, model.mixing = [2], nn.Parameter(model.mixing[:, :2].detach())
+    assert TraversalPainter(model, seeded(), real=torch.randn(9, 2)).paint(model).size == (1200, 4 * 360 + 35)
 
 
 def test_points_of_more_dimensions_are_drawn_by_their_first_two():

@@ -95,6 +95,7 @@ def test_batches_are_those_of_training():
     seen = []
     model = SimpleNamespace(
         watched_held_out=("tag",),
+        reconstructs=False,
         sample_shape=[1, 2, 2],
         condition_size=3,
         iteration=1,
@@ -113,6 +114,24 @@ def test_batches_are_those_of_training():
         assert torch.equal(real[1], generated[1]), "generated samples answer the conditions of the real ones"
     data.examples = lambda count, split: (samples[:0], labels[:0], None)
     assert held_out(model, data) == {}
+
+
+def test_a_model_that_reconstructs_is_examined_sample_by_sample():
+    asked = []
+
+    def examine(samples, condition, generator):
+        asked.append((condition, torch.rand(1, generator=generator).item()))
+        return {"a": samples.sum(1), "b": samples.sum(1) * 0, "c/not_watched": samples}
+
+    model = SimpleNamespace(
+        watched_held_out=("a", "b"), reconstructs=True, sample_shape=[2], condition_size=0, iteration=1,
+        device=torch.device("cpu"), examine=examine,
+    )  # fmt: skip
+    samples = torch.rand(50, 2)
+    data = SimpleNamespace(batch_size=16, examples=lambda count, split: (samples[:count], None, None))
+    first, again = held_out(model, data), held_out(model, data)
+    assert first == again == {"a_held_out": pytest.approx(samples.sum(1).mean().item()), "b_held_out": 0.0}
+    assert len(asked) == 8 and asked[:4] == asked[4:] and asked[0] != asked[1], "the same draws each time"
 
 
 def test_the_exact_distance_is_that_of_an_independent_computation(settings):

@@ -25,6 +25,10 @@ OF_FAMILIES = {
     *("loss/information", "loss/information_1", "information/code_1", "loss/supervised", "loss/feature_matching"),
     *("loss/class_real", "loss/generator_level_0", "loss/discriminator_level_1", "updates/generator"),
     *("instance_noise/std", "penalty/history_generator"),
+    *("loss/autoencoder", "loss/reconstruction", "loss/autoencoder_layer_1", "loss/reconstruction_rbm_1"),
+    *("rbm/free_energy_gap_rbm_1", "accuracy/labelled", "reconstruction/mse", "reconstruction/mse_held_out"),
+    *("reconstruction/psnr", "reconstruction/restored_mse_held_out", "loss/kl", "loss/kl_held_out", "elbo"),
+    *("elbo_held_out", "sparsity/dead_units", "jacobian/squared_norm_held_out"),
 }
 
 
@@ -175,6 +179,17 @@ def test_each_chart_shows_its_own_tags_and_no_others():
         "levels (0 is the finest)": {"loss/generator_level_0", "loss/discriminator_level_1"},
         "updates so far": {"updates/generator"},
         "instance noise": {"instance_noise/std"},
+        "loss": {"loss/autoencoder", "loss/reconstruction"},
+        "layers in turn": {"loss/autoencoder_layer_1", "loss/reconstruction_rbm_1"},
+        "free energy of data above that of the chain (RBMs)": {"rbm/free_energy_gap_rbm_1"},
+        "classifier on the code: accuracy of labelled samples": {"accuracy/labelled"},
+        "mean squared error a value": {"reconstruction/mse", "reconstruction/mse_held_out"},
+        "peak signal to noise, dB": {"reconstruction/psnr"},
+        "restored from corruption, mean squared error": {"reconstruction/restored_mse_held_out"},
+        "KL from the prior, nats": {"loss/kl", "loss/kl_held_out"},
+        "evidence lower bound, nats": {"elbo", "elbo_held_out"},
+        "sparsity": {"sparsity/dead_units"},
+        "squared norm of the encoder's Jacobian": {"jacobian/squared_norm_held_out"},
         "gradient norms": {"grad_norm/generator", "grad_norm/discriminator"},
         "learning rates": {"lr/generator", "lr/discriminator"},
     }

@@ -14,10 +14,19 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image
 from torch import Tensor, nn
 
+from ganlab.callbacks.autoencoder_pictures import (
+    CodePainter,
+    FilterPainter,
+    InterpolationPainter,
+    ManifoldPainter,
+    ReconstructionPainter,
+)
 from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
 from ganlab.callbacks.pictures import PlanePainter, SamplePictures
 from ganlab.pictures import class_columns, image_grid, plane_lattice, plane_limits, shown_classes
 from ganlab.tasks.building import build_data, build_model
+
+OF_A_VAE = ["codes_", "filters_", "interpolations_", "", "manifold_", "reconstructions_", "traversal_"]
 
 
 class Batch(NamedTuple):
@@ -63,7 +72,7 @@ class Model(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.sample_shape, self.condition_size, self.latent_dim = list(shape), condition_size, 4
-        self.iteration, self.name = 0, "double"
+        self.iteration, self.name, self.generates = 0, "double", True
         size = int(np.prod(shape))
         self.generator = nn.Sequential(
             nn.Linear(4 + condition_size, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, size)
@@ -127,6 +136,48 @@ class Structured(Model):
         return [nn.functional.avg_pool2d(images, 2), images]
 
 
+class Autoencoding(Model):
+    """Its discriminator's place is an encoder into two numbers; it corrupts, and it has no prior to draw from."""
+
+    def __init__(self, shape=(1, 8, 8), condition_size=0):
+        super().__init__(shape, condition_size)
+        self.generates, self.encodes, self.reconstructs, self.corrupts = False, True, True, True
+        self.latent_dim = 2
+        self.encoder = nn.Linear(int(np.prod(shape)), 2)
+
+    def encode(self, samples, condition=None):
+        torch.rand(3)
+        with torch.no_grad():
+            return self.encoder(samples.flatten(1))
+
+    def decode(self, latents, condition=None):
+        return super().decode(torch.cat([latents, latents], 1), condition)
+
+    def reconstruct(self, samples, condition=None):
+        return self.decode(self.encode(samples, condition), condition)
+
+    def corrupt(self, samples, generator):
+        torch.rand(3)
+        return samples * torch.rand(samples.shape, generator=generator)
+
+    def filters(self):
+        torch.rand(3)
+        return self.encoder.weight.unflatten(1, self.sample_shape) if len(self.sample_shape) == 3 else None
+
+
+class Variational(Autoencoding):
+    """One that generates too, with numbers to walk along."""
+
+    def __init__(self, shape=(1, 8, 8), condition_size=0):
+        super().__init__(shape, condition_size)
+        self.generates = True
+
+    def traversals(self, steps, generator):
+        walks = self.latents(1, generator).repeat(2, steps, 1)
+        walks[0, :, 0] = walks[1, :, 1] = torch.linspace(-3, 3, steps)
+        return list(zip(["latent_1", "latent_2"], walks, strict=True))
+
+
 class Recorder:
     """A logger whose experiment takes images."""
 
@@ -172,6 +223,10 @@ def fit(root: Path, callbacks: list, iterations=5, shape=(1, 8, 8), loggers=Fals
         (Model, (2,), [""]),
         (Structured, (1, 8, 8), ["", "levels_", "traversal_"]),
         (Structured, (2,), ["", "traversal_"]),
+        (Autoencoding, (1, 8, 8), ["codes_", "filters_", "interpolations_", "reconstructions_"]),
+        (Autoencoding, (2,), ["codes_", "reconstructions_"]),
+        (Variational, (1, 8, 8), OF_A_VAE),
+        (Variational, (2,), ["codes_", "", "reconstructions_", "traversal_"]),
     ],
 )
 def test_training_is_the_same_bit_for_bit(tmp_path, kind, shape, kinds):
@@ -263,6 +318,72 @@ def test_codes_of_points_are_drawn_in_the_limits_of_the_real_ones(tmp_path):
     with Image.open(tmp_path / "traversal_iteration_000000.png") as file:
         assert np.array_equal(np.asarray(file), np.asarray(expected))
     assert written(tmp_path) == ["iteration_000000.png", "traversal_iteration_000000.png"]
+
+
+def test_what_a_model_cannot_do_is_not_drawn(tmp_path):
+    def kinds(model, **told):
+        for name, value in told.items():
+            setattr(model, name, value)
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        run_hooks(SamplePictures(folder, every=1, points=20), model, Data(model.sample_shape), 0)
+        return [name.removesuffix("iteration_000000.png") for name in written(folder)]
+
+    assert kinds(Model(), generates=False) == []
+    assert kinds(Autoencoding(), filters=lambda: None) == ["codes_", "interpolations_", "reconstructions_"]
+    wide = Variational()
+    wide.encoder = nn.Linear(64, 3)
+    wide.generator[0] = nn.Linear(6, 16)
+    without = [kind for kind in OF_A_VAE if kind not in ("codes_", "manifold_")]
+    assert kinds(wide, latent_dim=3) == without, "more numbers than a plane has"
+    assert kinds(Variational(), encodes=False) == ["filters_", "", "reconstructions_", "traversal_"]
+
+
+def test_pictures_of_an_autoencoder_are_its_painters(tmp_path):
+    model, data, recorder = Variational(), Data(), Recorder()
+    run_hooks(SamplePictures(tmp_path, every=1, seed=6, points=40), model, data, 1, recorder)
+    painters = {
+        "reconstructions": ReconstructionPainter(model, data, 6),
+        "filters": FilterPainter(),
+        "interpolations": InterpolationPainter(model, data),
+        "manifold": ManifoldPainter(model, None, [], []),
+        "codes": CodePainter(model, data, 40),
+    }
+    for kind, painter in painters.items():
+        ((drawn, step),) = [(image, step) for tag, image, step, _ in recorder.images if tag == kind and step]
+        assert step == 1 and np.array_equal(drawn, np.asarray(painter.paint(model))), kind
+        with Image.open(tmp_path / f"{kind}_iteration_000001.png") as file:
+            assert np.array_equal(np.asarray(file), drawn)
+
+
+def test_a_conditional_autoencoder_is_drawn_with_its_classes(tmp_path):
+    model, data = Variational(condition_size=3), Data(num_classes=3)
+    run_hooks(SamplePictures(tmp_path, every=1), model, data, 0)
+    expected = ManifoldPainter(model, torch.arange(3), data.condition_names, []).paint(model)
+    with Image.open(tmp_path / "manifold_iteration_000000.png") as file:
+        assert np.array_equal(np.asarray(file), np.asarray(expected))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2,)])
+def test_the_last_picture_is_the_sign_where_there_are_no_samples(tmp_path, monkeypatch, shape):
+    order, last = [], "codes_iteration_000004.png"
+    monkeypatch.setattr("ganlab.callbacks.pictures.save_atomically", lambda picture, path: order.append(path.name))
+    model = Autoencoding(shape)
+    model.iteration = 4
+    (tmp_path / "reconstructions_iteration_000004.png").write_bytes(b"drawn before")
+    run_hooks(SamplePictures(tmp_path, every=4), model, Data(shape), 0)
+    drawn = len(order)
+    assert drawn >= 2 and order[-1] == last
+    (tmp_path / last).write_bytes(b"drawn before")
+    state = torch.get_rng_state()
+    run_hooks(SamplePictures(tmp_path, every=4), model, Data(shape), 0)
+    assert len(order) == drawn and torch.equal(state, torch.get_rng_state())
+
+
+def test_a_model_without_pictures_is_resumed_without_a_word(tmp_path):
+    model = Model()
+    model.generates, model.iteration = False, 4
+    run_hooks(SamplePictures(tmp_path, every=2), model, Data(), 2)
+    assert written(tmp_path) == []
 
 
 def test_a_picture_that_was_cut_short_is_drawn_with_all_beside_it_on_resuming(tmp_path, monkeypatch):

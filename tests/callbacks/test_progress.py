@@ -7,6 +7,7 @@ from rich.console import Console
 
 from ganlab.callbacks.group import CallbackGroup
 from ganlab.callbacks.progress import ProgressBar
+from ganlab.counting import Phase
 
 LATEST = {
     "loss/discriminator": 1.23456,
@@ -22,9 +23,9 @@ def plain_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def drive(bar, total, start=0, rank=0, end=True):
+def drive(bar, total, start=0, rank=0, end=True, phases=()):
     trainer = SimpleNamespace(is_global_zero=rank == 0)
-    model = SimpleNamespace(iteration=start, name="tiny")
+    model = SimpleNamespace(iteration=start, name="tiny", phases=phases)
     bar.on_train_start(trainer, model)
     while model.iteration < total:
         model.iteration += 1
@@ -65,6 +66,63 @@ def test_off_and_on_other_processes_it_is_silent(capsys):
     drive(bar_for(20, enabled=False), 20)
     drive(bar_for(20), 20, rank=1)
     assert capsys.readouterr() == ("", "")
+
+
+PHASES = (Phase("layer_1", 0, 20), Phase("layer_2", 20, 40), Phase("autoencoder", 40, 100))
+OF_LAYERS = {
+    "loss/reconstruction_layer_1": 1.5,
+    "loss/autoencoder_layer_1": 2.5,
+    "loss/autoencoder_layer_2": 3.5,
+    "loss/autoencoder": 4.5,
+    "loss/supervised": 5.5,
+}
+
+
+def test_each_phase_counts_its_own_iterations_and_tells_its_own_loss(capsys):
+    drive(bar_for(100, latest=OF_LAYERS), 100, phases=PHASES)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["layer_1"] * 10 + ["layer_2"] * 10 + ["autoencoder"] * 10
+    assert lines[9::10] == ["layer_1 20/20  loss 2.500", "layer_2 20/20  loss 3.500", "autoencoder 60/60  loss 4.500"]
+
+
+@pytest.mark.parametrize(
+    ("latest", "told"),
+    [
+        ({"loss/reconstruction_layer_1": 1.5, "loss/autoencoder_layer_2": 2.0}, "loss 1.500"),
+        ({"loss/autoencoder_layer_2": 2.0}, ""),
+        ({"loss/supervised": 0.25, "accuracy/labelled": 1.0}, "loss 0.250"),
+        ({"loss/supervised": 0.25, **LATEST}, "D 1.235  G 0.500  12,346 img/s"),
+    ],
+)
+def test_what_is_told_is_of_the_phase(capsys, latest, told):
+    """Nothing where its first values are yet to come; and a GAN's players are enough."""
+    drive(bar_for(100, latest=latest), 1, phases=(Phase("layer_1", 0, 1),))
+    assert capsys.readouterr().err.strip() == f"layer_1 1/1  {told}".strip()
+
+
+def test_a_resumed_run_goes_on_in_its_phase(capsys):
+    drive(bar_for(100, latest={}), 100, start=30, phases=PHASES)
+    counts = [line.split()[:2] for line in capsys.readouterr().err.splitlines()]
+    assert counts[:5] == [
+        ["layer_2", "12/20"],
+        ["layer_2", "14/20"],
+        ["layer_2", "16/20"],
+        ["layer_2", "18/20"],
+        ["layer_2", "20/20"],
+    ]
+    assert counts[5] == ["autoencoder", "6/60"]
+
+
+@pytest.mark.parametrize(("start", "bars"), [(0, 3), (10, 3), (20, 2), (30, 2), (40, 1)])
+def test_on_a_terminal_there_is_one_bar_a_phase_that_is_left(start, bars):
+    bar, _ = on_a_terminal(100)
+    drive(bar, 100, start=start, end=False, phases=PHASES)
+    tasks = bar._bar.tasks
+    names = ["tiny layer_1", "tiny layer_2", "tiny autoencoder"][-bars:]
+    assert [(task.description, task.completed, task.total) for task in tasks] == [
+        (name, total, total) for name, total in zip(names, (20, 20, 60)[-bars:], strict=True)
+    ]
+    bar._stop()
 
 
 def on_a_terminal(total):

@@ -29,7 +29,7 @@ def test_every_wrong_override_has_a_line(told):
     }
     assert len(lines) == 7
     assert by_override["model=dcgn"].startswith("there is no model named dcgn; nearest: dcgan")
-    assert "there are: acgan, cgan, dcgan, " in by_override["model=dcgn"]
+    assert "there are: acgan, ae, cgan, " in by_override["model=dcgn"]
     assert by_override["data=mnst"].startswith("there is no data named mnst; nearest: mnist;")
     assert by_override["trainer.max_iteration=5"].startswith("unknown key; nearest: trainer.max_iterations")
     assert by_override["modle.latent_dim=3"].startswith("unknown key; nearest: model.latent_dim")

@@ -270,7 +270,7 @@ def test_a_checkpoint_brings_back_the_count_the_optimizers_the_schedule_and_the_
     assert second.iteration == 6
     for name, weight in whole.state_dict().items():
         assert torch.equal(second.state_dict()[name], weight), name
-    assert [scheduler.last_epoch for scheduler in second._schedulers] == [6, 6]
+    assert [scheduler.last_epoch for scheduler in second._schedulers.values()] == [6, 6]
 
 
 def test_compiling_leaves_the_names_of_the_weights(make_gan):

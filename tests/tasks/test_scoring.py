@@ -6,6 +6,7 @@ import random
 import numpy
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 from ganlab.callbacks.checkpoints import BEST, AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.evaluation import RECORD, Evaluate
@@ -27,6 +28,7 @@ OPTIONS = {
     "count": 200,
     "reference_count": 10_000,
     "seed": 0,
+    "importance_samples": 3,
     "batch_size": 64,
 }
 
@@ -67,8 +69,37 @@ class Autoencoder(Model):
 
     generates, reconstructs = False, True
 
+    latent_dim = 8
+
     def reconstruct(self, samples, condition=None):
         return self.spoil(samples)
+
+    def values_of(self, samples):
+        return (samples + 1) / 2
+
+    def examine(self, samples, condition, generator, importance_samples):
+        errors = (self.reconstruct(samples) - samples).square().flatten(1).mean(1) / 4
+        return {"reconstruction/mse": errors, "reconstruction/corrupted_mse": errors * 4}
+
+
+class Bounded(Autoencoder):
+    """Says of each sample what is made up of its brightness, and how often it was asked to draw."""
+
+    generates, has_bound, corrupts, prior = True, True, True, "normal"
+
+    def examine(self, samples, condition, generator, importance_samples):
+        brightness = samples.flatten(1).mean(1)
+        said = super().examine(samples, condition, generator, importance_samples)
+        return said | {
+            "reconstruction/restored_mse": said["reconstruction/mse"] * 2 + 0.01,
+            "reconstruction/corrupted_mse": said["reconstruction/mse"] * 4 + 0.04,
+            "elbo": -brightness,
+            "loss/kl": 2 * brightness,
+            "loss/reconstruction": 3 * brightness,
+            "bound/importance_weighted": brightness + importance_samples,
+            "bound/bits_per_dim": 5 * brightness,
+            "posterior/mean": torch.stack([brightness * 50, brightness * 0, samples[:, 0, 8, 8]], 1),
+        }
 
 
 class Counter(Model):
@@ -194,6 +225,61 @@ def test_an_autoencoder_is_scored_by_its_reconstructions(digits, scorer):
     assert everything["protocol"]["count"] == len(digits.test) and abs(everything["value"]) < 1e-9
     model.spoil = lambda images: images * 0.5 - 0.5
     assert scorer(model, count=10_000, scores=["fd"])(model)["metric/fd_digits"]["value"] > 1e-3
+
+
+def test_the_squared_error_stands_beside_that_of_principal_components(digits, scorer):
+    model = Autoencoder(digits, spoil=lambda images: images * 0.5 - 0.5)
+    scores = scorer(model, scores=["mse", "psnr"])(model)
+    train, test = (part.first(10_000).samples.flatten(1).double().add(1).div(2) for part in (digits.train, digits.test))
+    # Half of each value is left.
+    mse = test.div(2).square().mean().item()
+    assert scores["metric/mse"]["value"] == pytest.approx(mse, rel=1e-5)
+    assert scores["metric/psnr"]["value"] == pytest.approx(-10 * numpy.log10(mse), rel=1e-5)
+    pca = PCA(8, svd_solver="full").fit(train.numpy())
+    rest = pca.inverse_transform(pca.transform(test.numpy())) - test.numpy()
+    assert scores["metric/mse"]["pca"] == pytest.approx(numpy.square(rest).mean(), rel=1e-5)
+    assert scores["metric/mse"]["pca_components"] == 8
+    assert scores["metric/mse"]["protocol"]["samples"] == "the test split itself"
+    assert scores["metric/mse"]["protocol"]["count"] == len(digits.test)
+    assert scores["metric/mse"]["real"] is None
+
+
+def test_what_a_model_says_of_test_samples_is_scored(digits, scorer):
+    model = Bounded(digits)
+    kinds = ["elbo", "elbo_reconstruction", "elbo_kl", "iw_bound", "bits_per_dim", "active_units", "restored_psnr"]
+    scores = scorer(model, scores=kinds)(model)
+    images = digits.test.first(10_000).samples
+    brightness = images.flatten(1).mean(1)
+    mean = brightness.mean().item()
+    expected = {"elbo": -mean, "elbo_reconstruction": -3 * mean, "elbo_kl": 2 * mean, "iw_bound": mean + 3}
+    expected |= {"bits_per_dim": 5 * mean, "restored_psnr": 20.0}
+    expected["active_units"] = sum(bool(values.var() > 0.01) for values in (brightness * 50, images[:, 0, 8, 8]))
+    told = values_of(scores)
+    assert told == {f"metric/{kind}": pytest.approx(value, rel=1e-4) for kind, value in expected.items()}
+    assert scores["metric/active_units"]["of"] == 3 and expected["active_units"] == 2
+    assert scores["metric/restored_psnr"]["corrupted_psnr"] == pytest.approx(-10 * numpy.log10(0.04), rel=1e-4)
+    assert scores["metric/iw_bound"]["protocol"]["importance_samples"] == 3
+
+
+def test_two_processes_examine_what_one_does(digits, scorer):
+    kinds = ["mse", "elbo", "active_units"]
+    alone = scorer(Bounded(digits), scores=kinds)(Bounded(digits))
+
+    def share(rank):
+        torch.set_num_threads(1)
+        own = Bounded(digits)
+        return scorer(own, scores=kinds)(own, Ranks(rank, 2))
+
+    scores, nothing = on_two_ranks(share, timeout=120)
+    assert nothing == {}
+    assert values_of(scores) == pytest.approx(values_of(alone), rel=1e-6)
+
+
+def test_what_is_said_must_be_numbers(digits, scorer):
+    model = Bounded(digits)
+    model.examine = lambda samples, *rest: {"reconstruction/mse": samples.flatten(1).mean(1) * float("nan")}
+    with pytest.raises(TrainingError, match="what the model says of test samples at iteration 7 is not finite"):
+        scorer(model, scores=["mse"])(model)
 
 
 def test_values_beyond_the_range_are_clamped_before_they_are_seen(digits, scorer):

@@ -30,7 +30,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """checkpoints/iteration_000500.ckpt every `every` iterations and at the end; last.ckpt is the newest.
 
-    best.ckpt is whichever `keep_best` was called for last.
+    best.ckpt is whichever `keep_best` was called for last. Of a run with phases there is one at the end of each as
+    well, and those stay, as checkpoints/<phase>.ckpt.
 
     The newest `keep` stay; those of a later iteration (the run went on from an earlier one) are let be.
     Each holds the configuration, so that a model can be rebuilt from the file alone.
@@ -56,8 +57,11 @@ class Checkpoints(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         iteration = pl_module.iteration
-        if iteration == self.max_iterations or (self.every is not None and iteration % self.every == 0):
+        ended = [phase.name for phase in getattr(pl_module, "phases", ()) if phase.last == iteration]
+        if ended or iteration == self.max_iterations or (self.every is not None and iteration % self.every == 0):
             self.save(trainer, pl_module)
+        if ended and trainer.is_global_zero:
+            self._name(self._numbered(iteration), f"{ended[0]}.ckpt")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         names = list(getattr(trainer.datamodule, "condition_names", []))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A critic's estimate on samples that it never learnt from, and beside it the exact distance where that can be had."""
+"""What a model says of samples that it never learnt from, and the exact Wasserstein distance where that can be had."""
 
 from typing import Any
 
@@ -28,6 +28,8 @@ class HeldOut(Callback):
     For a Wasserstein model of points also `wasserstein/exact`, the exact W_1 between held-out and generated points,
     and `wasserstein/exact_floor`: what a perfect generator would have there, since real points stand in for its own.
 
+    Of a model that reconstructs, the tags are of what `examine` says of each sample, with the mean over them.
+
     The samples and the noise are the same each time, the conditions are those of the real samples. The first process
     computes alone. Training is the same, bit for bit, with and without this callback.
     """
@@ -35,7 +37,7 @@ class HeldOut(Callback):
     def __init__(self, every: int, max_iterations: int) -> None:
         self.every = every
         self.max_iterations = max_iterations
-        self._estimates: Estimates | None = None
+        self._estimates: Estimates | Examination | None = None
         self._transport: Transport | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -53,7 +55,8 @@ class HeldOut(Callback):
             logger.log_metrics(values, step=iteration)
 
     def _measured(self, model: Any, data: Any) -> dict[str, float]:
-        self._estimates = self._estimates or Estimates(model, data)
+        if self._estimates is None:
+            self._estimates = (Examination if model.reconstructs else Estimates)(model, data)
         values = self._estimates(model)
         if ESTIMATE in model.watched_held_out and len(model.sample_shape) == 1:
             self._transport = self._transport or Transport(model, data)
@@ -85,6 +88,26 @@ class Estimates:
             on_fake.append(model.score(model.decode_last(self.latents[place], condition), condition))
         judged = model.judge(torch.cat(on_real).float(), torch.cat(on_fake).float())
         return {f"{tag}_held_out": float(judged[tag]) for tag in model.watched_held_out}
+
+
+class Examination:
+    """The means of what a model says of each of the first samples of the test split."""
+
+    def __init__(self, model: Any, data: Any) -> None:
+        samples, conditions, *_ = data.examples(COUNT, "test")
+        self.real, self.batch_size = samples.to(model.device), data.batch_size
+        self.conditions = _conditions(model, conditions, slice(len(samples)))
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """By tag; nothing if there are no held-out samples."""
+        generator = torch.Generator().manual_seed(2)
+        said: dict[str, list[Tensor]] = {tag: [] for tag in model.watched_held_out}
+        for place in torch.arange(len(self.real), device=self.real.device).split(self.batch_size):
+            condition = None if self.conditions is None else self.conditions[place]
+            examined = model.examine(self.real[place], condition, generator)
+            for tag in said:
+                said[tag].append(examined[tag])
+        return {f"{tag}_held_out": float(torch.cat(parts).mean()) for tag, parts in said.items() if parts}
 
 
 class Transport:

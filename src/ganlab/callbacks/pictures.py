@@ -1,4 +1,4 @@
-"""Pictures of a run as it goes: the same noise each time, so that one sees what training does to it."""
+"""Pictures of a run as it goes: the same noise and samples each time, so that one sees what training does to them."""
 
 import logging
 import math
@@ -13,6 +13,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
+from ganlab.callbacks.autoencoder_pictures import (
+    CodePainter,
+    FilterPainter,
+    InterpolationPainter,
+    ManifoldPainter,
+    PointReconstructionPainter,
+    ReconstructionPainter,
+)
 from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
 from ganlab.config.types import NonNegativeInt, PositiveInt
 from ganlab.errors import OutputError
@@ -36,14 +44,24 @@ SAMPLES = "samples"
 
 
 class SamplePictures(Callback):
-    """Writes `iteration_000500.png` into the run's samples folder, and as `samples` to TensorBoard at the same step.
+    """Writes pictures into the run's samples folder, and to TensorBoard at the same step.
 
-    A picture is drawn at the start, at every multiple of `every` iterations and at the end. The
-    noise comes once from a private generator. Images of a class-conditional model: one column a
-    class; conditioned on attributes: one column for each of the first real examples, with its
-    attributes named below. Points in the plane: real and generated ones on the discriminator's
-    field. Beside it, of a model with codes (`traversals`), `traversal_iteration_000500.png`: what each code
-    does; of a model that makes images coarse to fine (`stages`), `levels_iteration_000500.png`: all levels.
+    They are drawn at the start, at every multiple of `every` iterations and at the end.
+
+    `iteration_000500.png` (in TensorBoard `samples`), if the model generates. The noise comes once from a private
+    generator. Images of a class-conditional model: one column a class; conditioned on attributes: one column for
+    each of the first real examples, with its attributes named below. Points in the plane: real and generated ones
+    on the discriminator's field.
+
+    `KIND_iteration_000500.png`, by what a model offers:
+    - `traversal` (`traversals`): what each code does; `levels` (`stages`): images coarse to fine.
+    - `reconstructions` (it `reconstructs`): real images above what is made of them, with what the encoder saw in
+      between if it `corrupts`; points, each joined to its reconstruction.
+    - `filters` (`filters()`), of images: the first layer's weights.
+    - `interpolations` (it `encodes` and decodes), of images: between the codes of two of them.
+    - `codes` (it `encodes` into two numbers): where real samples lie; `manifold` (and `generates`), of images: what
+      the plane of codes decodes to.
+
     Training is the same, bit for bit, with and without this callback.
 
     Args:
@@ -51,8 +69,8 @@ class SamplePictures(Callback):
         every: iterations between pictures.
         rows: rows of images; without conditions there are as many columns.
         count: how many images instead (with conditions: rounded down to whole rows, at least one).
-        points: points on a picture of the plane, real and generated each.
-        seed: of the noise.
+        points: points on a picture of the plane, real and generated each; codes on that of their plane.
+        seed: of the noise, and of a corruption's.
     """
 
     def __init__(
@@ -82,7 +100,7 @@ class SamplePictures(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         iteration = int(pl_module.iteration)  # type: ignore[arg-type]
         self._painters, self._drawn = [], None
-        if iteration > 0 and self.path(iteration).exists():
+        if iteration > 0 and trainer.is_global_zero and self._all_there(trainer, pl_module, iteration):
             self._drawn = iteration
         if iteration % self.every == 0:
             self._draw(trainer, pl_module)
@@ -102,8 +120,7 @@ class SamplePictures(Callback):
             return
         self._drawn = iteration
         with _random_state_kept(model):
-            self._painters = self._painters or self._choose_painters(model, trainer.datamodule)  # type: ignore[attr-defined]
-            pictures = [(kind, painter.paint(model)) for kind, painter in self._painters]
+            pictures = [(kind, painter.paint(model)) for kind, painter in self._chosen(trainer, model)]
         for kind, picture in pictures:
             self._save(picture, self.path(iteration, kind))
             for logger in trainer.loggers:
@@ -119,18 +136,59 @@ class SamplePictures(Callback):
                 log.warning("%s; training goes on", error)
             self._warned = True
 
+    def _all_there(self, trainer: Trainer, model: Any, iteration: int) -> bool:
+        """Whether the pictures of an iteration were drawn before: the last one is the sign that all are there."""
+        with _random_state_kept(model):
+            painters = self._chosen(trainer, model)
+        return bool(painters) and self.path(iteration, painters[-1][0]).exists()
+
+    def _chosen(self, trainer: Trainer, model: Any) -> "list[tuple[str, Painter]]":
+        self._painters = self._painters or self._choose_painters(model, trainer.datamodule)  # type: ignore[attr-defined]
+        return self._painters
+
     def _choose_painters(self, model: Any, data: Any) -> "list[tuple[str, Painter]]":
-        """Samples come last: a resumed run takes their picture as the sign that all of the iteration's are there."""
-        painters: list[tuple[str, Painter]] = []
+        """By kind, in the order in which the pictures are written."""
         of_images = len(model.sample_shape) == 3
+        painters = self._of_images(model, data) if of_images else self._of_points(model, data)
+        if getattr(model, "encodes", False) and model.latent_dim == 2:
+            painters.append(("codes", CodePainter(model, data, self.points)))
+        if getattr(model, "generates", False):
+            samples: Painter
+            if of_images:
+                samples = ImagePainter(model, data, self.rows, self.count, self._noise())
+            else:
+                samples = PlanePainter(model, data, self.points, self._noise())
+            painters.append((SAMPLES, samples))
+        return painters
+
+    def _of_images(self, model: Any, data: Any) -> "list[tuple[str, Painter]]":
+        """All but samples and codes."""
+        encodes, reconstructs = (getattr(model, ability, False) for ability in ("encodes", "reconstructs"))
+        painters: list[tuple[str, Painter]] = []
         if hasattr(model, "traversals"):
-            real = None if of_images else data.examples(self.points).samples
-            painters.append(("traversal", TraversalPainter(model, self._noise(), *_columns(model, data), real)))
-        if hasattr(model, "stages") and of_images:
+            painters.append(("traversal", TraversalPainter(model, self._noise(), *_columns(model, data))))
+        if hasattr(model, "stages"):
             painters.append(("levels", LevelPainter(model, self._noise(), *_columns(model, data))))
-        if of_images:
-            return [*painters, (SAMPLES, ImagePainter(model, data, self.rows, self.count, self._noise()))]
-        return [*painters, (SAMPLES, PlanePainter(model, data, self.points, self._noise()))]
+        if encodes and getattr(model, "generates", False) and model.latent_dim == 2:
+            painters.append(("manifold", ManifoldPainter(model, *_columns(model, data))))
+        if encodes and reconstructs:
+            between = InterpolationPainter(model, data)
+            painters += [("interpolations", between)] if between.rows else []
+        if callable(getattr(model, "filters", None)) and model.filters() is not None:
+            painters.append(("filters", FilterPainter()))
+        if reconstructs:
+            painters.append(("reconstructions", ReconstructionPainter(model, data, self.seed)))
+        return painters
+
+    def _of_points(self, model: Any, data: Any) -> "list[tuple[str, Painter]]":
+        """All but samples and codes."""
+        painters: list[tuple[str, Painter]] = []
+        if hasattr(model, "traversals"):
+            real = data.examples(self.points).samples
+            painters.append(("traversal", TraversalPainter(model, self._noise(), *_columns(model, data), real)))
+        if getattr(model, "reconstructs", False):
+            painters.append(("reconstructions", PointReconstructionPainter(model, data, self.points, self.seed)))
+        return painters
 
     def _noise(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)

@@ -228,10 +228,13 @@ def _label_problems(model: Mapping[str, Any], data: Mapping[str, Any]) -> list[s
     if data.get("num_classes") == 0:
         return [f"{where}: data={data.get('name')} has no class labels (data.num_classes=0); set it to 0"]
     conditional = bool(model.get("condition_size"))
-    if "num_classes" in model and not conditional:
+    if "num_classes" in model and not conditional and model.get("fine_tune") != "reconstruct":
         return []
     why = "is given the label of every sample" if conditional else "learns from no labels"
-    return [f"{where}: model={model.get('name')} {why}; labels_per_class is for model=semi_supervised_gan"]
+    return [
+        f"{where}: model={model.get('name')} {why}; labels_per_class is for "
+        "model=semi_supervised_gan, and stacked_ae with model.fine_tune=classify"
+    ]
 
 
 def _is_count(value: Any) -> bool:

@@ -114,6 +114,7 @@ class MetricsConfig(Strict):
     count: Annotated[int, Field(ge=2)]
     reference_count: Annotated[int, Field(ge=2)]
     seed: NonNegativeInt
+    importance_samples: PositiveInt
     batch_size: PositiveInt
     cache_dir: str
 

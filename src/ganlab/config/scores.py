@@ -10,7 +10,19 @@ from typing import Any, Literal, NamedTuple
 from ganlab.config.nearest import nearest
 
 Needs = Literal[
-    "features", "classes", "training", "images", "samples", "points", "modes", "mixture", "labels", "classifier"
+    "features",
+    "classes",
+    "training",
+    "images",
+    "samples",
+    "points",
+    "modes",
+    "mixture",
+    "labels",
+    "classifier",
+    "reconstruction",
+    "corruption",
+    "likelihood",
 ]
 
 
@@ -43,7 +55,18 @@ SCORES: dict[str, ScoreKind] = {
     "mode_kl": ScoreKind("modes' histogram: KL from uniform, nats", "modes", "lower", False),
     "label_agreement": ScoreKind("read by a classifier as asked", "labels", "higher", False),
     "accuracy": ScoreKind("test accuracy of the model's own classifier", "classifier", "higher", False),
+    "mse": ScoreKind("test squared error a value, values in [0, 1]", "reconstruction", "lower", False),
+    "psnr": ScoreKind("the same in decibels", "reconstruction", "higher", False),
+    "restored_psnr": ScoreKind("decibels, from corrupted test samples", "corruption", "higher", False),
+    "elbo": ScoreKind("evidence lower bound, nats a test sample", "likelihood", "higher", False),
+    "elbo_reconstruction": ScoreKind("its reconstruction term, nats", "likelihood", "higher", False),
+    "elbo_kl": ScoreKind("its KL from the prior, nats", "likelihood", "lower", False),
+    "iw_bound": ScoreKind("importance-weighted bound, nats", "likelihood", "higher", False),
+    "bits_per_dim": ScoreKind("the same bound in bits a value", "likelihood", "lower", False),
+    "active_units": ScoreKind("latents that vary with the sample", "likelihood", "higher", False),
 }
+EXAMINED: tuple[Needs, ...] = ("reconstruction", "corruption", "likelihood")
+"""Scores that are what the model itself says of test samples."""
 AUTO = "auto"
 """The extractor that suits the data; all scores that suit the model and the data."""
 INCEPTION = "inception"
@@ -56,7 +79,7 @@ EXTRACTORS = {
 BY_INCEPTION = {"fd": "fid", "kd": "kid", "classifier_score": "inception_score"}
 """Names that belong to one network alone: with any other, the score carries that extractor's name."""
 AUTO_MONITOR = ("fd", "w1")
-"""What `monitor: auto` means: the first of these that is computed."""
+"""What `monitor: auto` means: the first of these that is computed; of what does not generate, `accuracy` or `mse`."""
 
 
 class UnknownScore(ValueError):

@@ -20,6 +20,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 """A share: 0 and 1 included."""
 PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 """A share: 0 left out, 1 included."""
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+"""A share: neither 0 nor 1."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 """A decay factor of a running average: 0 included, 1 not."""
 

@@ -47,6 +47,10 @@ class Score:
         }
 
 
+ACTIVE = 0.01
+"""Variance over the data from which on a latent's posterior mean counts as active (Burda et al. 2015, section 5.3)."""
+
+
 @dataclass
 class Scene:
     """All that a score may look at. What a data set does not offer is None; the caller asks for no score of it."""
@@ -59,6 +63,10 @@ class Scene:
     agreement: LabelAgreement | None = None
     classified: tuple[Tensor, Tensor] | None = None
     """Real samples' classes, int64 [n] each: by the model's own classifier, and in truth."""
+    examined: Mapping[str, Tensor] | None = None
+    """What the model says of each test sample, by tag: [n], and of codes [n, latent_dim]."""
+    principal: tuple[int, float] | None = None
+    """How many principal components there are, and the mean squared error a value that they leave of test samples."""
 
 
 def compute_scores(kinds: Iterable[str], scene: Scene) -> dict[str, Score]:
@@ -180,6 +188,46 @@ def _accuracy(scene: Scene) -> dict[str, Score]:
     return {"accuracy": Score(float((found == true).double().mean()), {"commonest_class": commonest})}
 
 
+def _mean_of(kind: str, tag: str, sign: float = 1.0) -> Callable[[Scene], dict[str, Score]]:
+    def compute(scene: Scene) -> dict[str, Score]:
+        assert scene.examined is not None
+        return {kind: Score(sign * float(scene.examined[tag].double().mean()))}
+
+    return compute
+
+
+def _squared_error(scene: Scene) -> dict[str, Score]:
+    assert scene.examined is not None
+    beside = {}
+    if scene.principal is not None:
+        components, error = scene.principal
+        beside = {"pca": error, "pca_components": components}
+    return {"mse": Score(float(scene.examined["reconstruction/mse"].double().mean()), beside)}
+
+
+def _decibels(scene: Scene) -> dict[str, Score]:
+    assert scene.examined is not None
+    return {"psnr": Score(_psnr(scene.examined["reconstruction/mse"]))}
+
+
+def _restored(scene: Scene) -> dict[str, Score]:
+    assert scene.examined is not None
+    spoilt = _psnr(scene.examined["reconstruction/corrupted_mse"])
+    return {"restored_psnr": Score(_psnr(scene.examined["reconstruction/restored_mse"]), {"corrupted_psnr": spoilt})}
+
+
+def _psnr(squared_errors: Tensor) -> float:
+    """10 log₁₀ of 1 over the mean squared error of values in [0, 1]."""
+    return float(-10 * torch.log10(squared_errors.double().mean()))
+
+
+def _active_units(scene: Scene) -> dict[str, Score]:
+    assert scene.examined is not None
+    means = scene.examined["posterior/mean"].double()
+    active = int((means.var(0) > ACTIVE).sum())
+    return {"active_units": Score(float(active), {"of": means.shape[1]}, {"variance_above": ACTIVE})}
+
+
 _COMPUTERS: dict[str, Callable[[Scene], dict[str, Score]]] = {
     "fd": _frechet,
     "kd": _kernel,
@@ -200,6 +248,15 @@ _COMPUTERS: dict[str, Callable[[Scene], dict[str, Score]]] = {
     "mode_kl": _modes,
     "label_agreement": _label_agreement,
     "accuracy": _accuracy,
+    "mse": _squared_error,
+    "psnr": _decibels,
+    "restored_psnr": _restored,
+    "elbo": _mean_of("elbo", "elbo"),
+    "elbo_reconstruction": _mean_of("elbo_reconstruction", "loss/reconstruction", -1),
+    "elbo_kl": _mean_of("elbo_kl", "loss/kl"),
+    "iw_bound": _mean_of("iw_bound", "bound/importance_weighted"),
+    "bits_per_dim": _mean_of("bits_per_dim", "bound/bits_per_dim"),
+    "active_units": _active_units,
 }
 
 

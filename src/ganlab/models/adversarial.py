@@ -11,6 +11,7 @@ from ganlab.config.types import Component, Decay, PositiveInt
 from ganlab.counting import UpdatePlan
 from ganlab.errors import ConfigError
 from ganlab.models.base import Measurements, averaged, build_network
+from ganlab.models.evaluating import evaluating
 from ganlab.models.techniques import Observe, Players, Techniques
 from ganlab.networks.verdict import Verdict, squashed_by
 from ganlab.objectives.relativistic import relative_scores
@@ -372,18 +373,3 @@ class AdversarialModel(Techniques):
             answers = self.observe(samples.to(self.dtype), None).answers
         assert answers is not None
         return answers
-
-
-class evaluating:
-    """A network in eval mode for a while; afterwards each of its modules is as it was."""
-
-    def __init__(self, network: torch.nn.Module) -> None:
-        self._modes = [(module, module.training) for module in network.modules()]
-        self._network = network
-
-    def __enter__(self) -> None:
-        self._network.eval()
-
-    def __exit__(self, *error: object) -> None:
-        for module, mode in self._modes:
-            module.training = mode

@@ -1,7 +1,7 @@
 """What every model of the laboratory shares: counting, randomness, conditions, optimizers, sampling."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import lightning
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
-from ganlab.counting import UpdatePlan
+from ganlab.counting import Phase, UpdatePlan
 from ganlab.models.averaging import WeightAverage
 from ganlab.models.optimization import build_optimizer, build_schedule, clip_gradients
 
@@ -45,9 +45,11 @@ class GenerativeModel(lightning.LightningModule):
     """Whether `sample` draws from what was learnt."""
     reconstructs: ClassVar[bool] = False
     """Whether `reconstruct` gives samples back."""
-    classifies: ClassVar[bool] = False
+    encodes: ClassVar[bool] = False
+    """Whether `encode` gives the codes of samples."""
+    classifies: bool = False
     """Whether `classify` tells classes apart."""
-    learns_labels: ClassVar[bool] = False
+    learns_labels: bool = False
     """Whether training takes labelled samples of their own beside the unlabelled ones: `batch.labelled`."""
     watched_held_out: ClassVar[tuple[str, ...]] = ()
     """Tags, of those that `judge` makes of scores, that are logged for samples of the test split as well."""
@@ -82,7 +84,7 @@ class GenerativeModel(lightning.LightningModule):
         self._noise: torch.Generator | None = None
         self._parameters_of: dict[str, list[nn.Parameter]] = {}
         self._optimizer_of: dict[str, Any] = {}
-        self._schedulers: list[Any] = []
+        self._schedulers: dict[str, Any] = {}
 
     # -- set up ---------------------------------------------------------------------------------------------
 
@@ -110,14 +112,17 @@ class GenerativeModel(lightning.LightningModule):
     def compile_networks(self) -> None:
         """Compile each trained network in place; names in the state dict stay as they are."""
         for name in self.trained_networks:
-            getattr(self, name).compile()
+            self.network(name).compile()
 
     def configure_optimizers(self) -> Any:
         configured = []
+        self._schedulers = {}
         for name in self.trained_networks:
-            config = self.optimizer_configs[name]
-            optimizer = build_optimizer(self.parameters_of(name), config, fused=not self.gradient_scaling)
-            scheduler = build_schedule(optimizer, config, self.max_iterations)
+            config = self.optimizer_configs[self.optimizer_block(name)]
+            optimizer = build_optimizer(self.parameter_groups(name), config, fused=not self.gradient_scaling)
+            scheduler = build_schedule(optimizer, config, self.iterations_of(name))
+            if scheduler is not None:
+                self._schedulers[name] = scheduler
             configured.append({"optimizer": optimizer, **({"lr_scheduler": scheduler} if scheduler else {})})
         return configured
 
@@ -126,9 +131,41 @@ class GenerativeModel(lightning.LightningModule):
         optimizers = self.optimizers()
         ordered = optimizers if isinstance(optimizers, list) else [optimizers]
         self._optimizer_of = dict(zip(self.trained_networks, ordered, strict=True))
-        self._schedulers = schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []
+        known = schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []
+        self._schedulers = dict(zip(self._schedulers, known, strict=True))
         for name in self.trained_networks:
             self._set_trainable(name, True)
+
+    # -- networks and phases --------------------------------------------------------------------------------------
+
+    def network(self, name: str) -> nn.Module:
+        """What a name in `trained_networks` stands for."""
+        return getattr(self, name)
+
+    def optimizer_block(self, network: str) -> str:
+        """The block of the group `optimizer` by which a network is trained; its own name by default."""
+        return network
+
+    def parameter_groups(self, network: str) -> Any:
+        """What a network's optimizer is given: its parameters, or groups of them with options of their own."""
+        return self.parameters_of(network)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The parts of a run in which one network each is trained, in their order; none by default.
+
+        A phase has the name of its network, and its learning-rate schedule spans the phase.
+        """
+        return ()
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that the next iteration belongs to; after the last iteration the last one."""
+        return next((phase for phase in self.phases if self.iteration < phase.last), (self.phases or (None,))[-1])
+
+    def iterations_of(self, network: str) -> int:
+        """How many iterations train a network."""
+        return next((phase.iterations for phase in self.phases if phase.name == network), self.max_iterations)
 
     @property
     def update_plan(self) -> UpdatePlan:
@@ -157,11 +194,13 @@ class GenerativeModel(lightning.LightningModule):
 
     def finish_iteration(self) -> None:
         """Count, move the learning rates along their schedules, and end the run after its last iteration."""
+        phase = self.phase
         self.iteration += 1
         if self._trainer is not None and self.iteration >= self.max_iterations:
             self.trainer.should_stop = True
-        for scheduler in self._schedulers:
-            scheduler.step()
+        for network, scheduler in self._schedulers.items():
+            if phase is None or phase.name == network:
+                scheduler.step()
 
     def update(self, network: str) -> None:
         """One step of a network's optimizer, then its gradients are dropped.
@@ -201,6 +240,12 @@ class GenerativeModel(lightning.LightningModule):
         latents = self._draw(count * world, self._noise, self.device)
         return latents[self.global_rank * count : (self.global_rank + 1) * count]
 
+    def draw_shared(self, count: int, *shape: int, draw: Callable[..., Tensor]) -> Tensor:
+        """This rank's part of what is drawn for the global batch: [count, *shape]."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        drawn = draw(count * world, *shape, generator=self._noise, device=self.device, dtype=torch.float32)
+        return drawn[self.global_rank * count : (self.global_rank + 1) * count].to(self.dtype)
+
     def _draw(self, count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
         draw = torch.rand if self.prior == "uniform" else torch.randn
         # Always drawn in float32, so that a run in float64 sees the noise of one in float32.
@@ -210,7 +255,7 @@ class GenerativeModel(lightning.LightningModule):
     def parameters_of(self, network: str) -> list[nn.Parameter]:
         """The parameters of a trained network, listed once: walking the modules at each step is slow."""
         if network not in self._parameters_of:
-            self._parameters_of[network] = list(getattr(self, network).parameters())
+            self._parameters_of[network] = list(self.network(network).parameters())
         return self._parameters_of[network]
 
     def _set_trainable(self, network: str, trainable: bool) -> None:
@@ -220,14 +265,18 @@ class GenerativeModel(lightning.LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip here and nowhere earlier: fp16 gradients are unscaled by now."""
         network = self.network_of(optimizer)
-        config = self.optimizer_configs[network]
+        config = self.optimizer_configs[self.optimizer_block(network)]
         if config.get("clip_norm") is not None or config.get("clip_value") is not None:
             clip_gradients(list(self.parameters_of(network)), config)
 
     def network_of(self, optimizer: torch.optim.Optimizer) -> str:
         """The name of the network that an optimizer trains."""
-        first = optimizer.param_groups[0]["params"][0]
-        return next(name for name in self.trained_networks if self.parameters_of(name)[0] is first)
+        # By identity and not by parameters: two phases may train the same ones.
+        return next(
+            name
+            for name, known in self._optimizer_of.items()
+            if known is optimizer or getattr(known, "optimizer", None) is optimizer
+        )
 
     # -- conditions -------------------------------------------------------------------------------------------
 
@@ -256,6 +305,10 @@ class GenerativeModel(lightning.LightningModule):
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples [n, *sample_shape] through code and back; families that encode override this."""
         raise TypeError(f"{type(self).__name__} does not reconstruct")
+
+    def encode(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The codes [n, latent_dim] of samples [n, *sample_shape]; families that encode override this."""
+        raise TypeError(f"{type(self).__name__} does not encode")
 
     def classify(self, samples: Tensor) -> Tensor:
         """Logits [n, num_classes] of samples [n, *sample_shape]; families that classify override this.

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ganlab.config.types import Component, PyramidLevels, PyramidShape
 from ganlab.errors import ConfigError
-from ganlab.models.adversarial import Observe, Players, Round, evaluating
+from ganlab.models.adversarial import Observe, Players, Round
 from ganlab.models.averaging import WeightAverage
 from ganlab.models.base import Measurements
+from ganlab.models.evaluating import evaluating
 from ganlab.models.gan import GAN
 from ganlab.networks.pyramid import bands_of
 from ganlab.networks.verdict import Verdict

@@ -82,12 +82,6 @@ class Techniques(GenerativeModel):
         end = self.instance_noise_until * self.max_iterations
         return self.instance_noise * max(0.0, 1 - self.iteration / end)
 
-    def draw_shared(self, count: int, *shape: int, draw: Callable[..., Tensor]) -> Tensor:
-        """This rank's part of what is drawn for the global batch: [count, *shape]."""
-        world = self.trainer.world_size if self._trainer is not None else 1
-        drawn = draw(count * world, *shape, generator=self._noise, device=self.device, dtype=torch.float32)
-        return drawn[self.global_rank * count : (self.global_rank + 1) * count].to(self.dtype)
-
     # -- penalties ----------------------------------------------------------------------------------------------
 
     def gradient_penalties(

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ganlab.config.types import NonNegativeInt, PositiveFloat, WarmupUpdates
 from ganlab.counting import UpdatePlan
-from ganlab.models.adversarial import AdversarialModel, Round, evaluating
+from ganlab.models.adversarial import AdversarialModel, Round
 from ganlab.models.base import Measurements
+from ganlab.models.evaluating import evaluating
 from ganlab.networks.verdict import Verdict
 from ganlab.objectives.penalties import gradient_norms, mixtures
 from ganlab.objectives.wasserstein import critic_terms, distance_estimate, generator_loss

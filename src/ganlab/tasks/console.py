@@ -18,18 +18,22 @@ def warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
-TOLD = ("label_agreement", "precision", "recall", "high_quality", "modes")
+TOLD = ("label_agreement", "precision", "recall", "high_quality", "modes", "psnr", "elbo")
 """Scores that are told at the end of a run, after the monitored one; all are in results.json."""
 
 
 def say_finished(
-    folder: Path, scores: Mapping[str, Mapping[str, Any]], monitored: str | None = None, why_nothing: str | None = None
+    folder: Path,
+    scores: Mapping[str, Mapping[str, Any]],
+    monitored: str | None = None,
+    why_nothing: str | None = None,
+    use: str = "sample",
 ) -> None:
-    """Where the run lies, what it scored (or why nothing), what to type next."""
+    """Where the run lies, what it scored (or why nothing), what to type next; `use`: a command for the model."""
     shown = relative(folder)
     say(f"run:    {shown}")
     say(f"scored: {_told(scores, monitored) or why_nothing or 'nothing'}")
-    say(f"next:   {python()} -m ganlab.evaluate run={shown}  |  {python()} -m ganlab.sample run={shown}")
+    say(f"next:   {python()} -m ganlab.evaluate run={shown}  |  {python()} -m ganlab.{use} run={shown}")
     say(f"        {python()} -m tensorboard.main --logdir {shown}")
 
 
@@ -45,6 +49,8 @@ def _told(scores: Mapping[str, Mapping[str, Any]], monitored: str | None) -> str
 def _with_real(tag: str, score: Mapping[str, Any]) -> str:
     real = score.get("real")
     told = f"{tag.removeprefix('metric/')} {number(score['value'])}"
+    if "pca" in score:
+        told += f" (PCA {number(score['pca'])})"
     return told if real is None else f"{told} (real samples {number(real)})"
 
 

@@ -25,6 +25,7 @@ of a trained run:
   checkpoint       last | best | the number of an iteration (last)
   reference        train | test | both: the real samples to compare with (both)
   seeds            so many draws of the noise, told as mean ± standard deviation (3)
+  importance_samples  draws that make a VAE's importance-weighted bound (the run's own: 100)
   root             where the run's data set lies now, if it was moved
 
 of images:
@@ -59,6 +60,7 @@ class EvaluateOptions(Strict):
     sha256: str | None = None
     count: Annotated[int, Field(ge=2)] | None = None
     reference_count: Annotated[int, Field(ge=2)] | None = None
+    importance_samples: PositiveInt | None = None
     seeds: PositiveInt | None = None
     size: PositiveInt | None = None
     on_corrupt: Literal["refuse", "skip"] = "refuse"
@@ -86,7 +88,7 @@ class EvaluateOptions(Strict):
         return {**node, **{key: value for key, value in own.items() if value is not None}}
 
 
-OF_RUNS = ("checkpoint", "seeds", "root")
+OF_RUNS = ("checkpoint", "seeds", "importance_samples", "root")
 OF_IMAGES = ("size", "on_corrupt", "out")
 
 

@@ -93,6 +93,7 @@ def _metrics(of_run: Mapping[str, Any], options: EvaluateOptions) -> dict[str, A
     if extractor is not None and extractor["_target_"] == metrics["extractor"]["_target_"]:
         extractor = {**metrics["extractor"], **extractor}  # the run's own weights, unless others are named
     asked = {"count": options.count, "reference_count": options.reference_count, "extractor": extractor}
+    asked["importance_samples"] = options.importance_samples
     metrics |= {key: value for key, value in asked.items() if value is not None}
     of_now: dict[str, Any] = {"scores": options.scores, "reference": options.reference or "both", "monitor": "auto"}
     of_now |= {"batch_size": options.batch, "cache_dir": cache_dir()}

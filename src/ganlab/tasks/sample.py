@@ -55,6 +55,11 @@ def sample(options: SampleOptions) -> None:
     if problems:
         raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
     model = restore_model(settings, checkpoint)
+    if not model.generates:
+        raise CheckpointError(
+            f"run={options.run}: model={model.name} gives samples back and draws none from a prior; its codes: "
+            f"python -m ganlab.encode run={options.run}, new samples near given ones: python -m ganlab.augment run=…"
+        )
     written = write_generated(
         model,
         Path(folder) / "generated",
@@ -64,7 +69,7 @@ def sample(options: SampleOptions) -> None:
         interpolate=options.interpolate,
         batch=options.batch,
         # Great circles are for a normal prior; codes among the latents are on none.
-        prior="uniform" if hasattr(model, "traversals") else model.prior,
+        prior="uniform" if hasattr(model, "codes") else model.prior,
         num_classes=settings["data"]["num_classes"],
         names=checkpoint["ganlab"].get("condition_names", []),
     )

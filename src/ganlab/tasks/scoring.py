@@ -2,27 +2,33 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ganlab import __version__
-from ganlab.config.scores import SCORES, tag_name
+from ganlab.config.scores import EXAMINED, SCORES, tag_name
 from ganlab.metrics.computing import ALONE, LEAST, Scene, Score, compute_scores
 from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.extractors.digits import Digits
 from ganlab.metrics.label_agreement import LabelAgreement
 from ganlab.metrics.observation import Observation
+from ganlab.metrics.principal import PrincipalComponents
 from ganlab.metrics.ranks import Ranks
 from ganlab.metrics.references import Reference, fingerprint_of
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks.classifying import classified
 from ganlab.tasks.drawing import Drawing
+from ganlab.tasks.examining import examined
 from ganlab.tasks.real_samples import RealSamples, Split
 from ganlab.tasks.suiting import choose_monitor, choose_scores, probe
+
+COVARIANCE_WORK = 5e10
+"""Multiplications up to which principal components are fitted unasked: seconds (60,000 images of 28×28: 3.7e10)."""
 
 
 class Scorer:
@@ -64,7 +70,7 @@ class Scorer:
     @cached_property
     def monitor(self) -> str | None:
         """The kind of the monitored score; raises `ConfigError` if it is not computed."""
-        return choose_monitor(self.options["monitor"], self.kinds)
+        return choose_monitor(self.options["monitor"], self.kinds, self._model.generates)
 
     def tag(self, kind: str) -> str:
         """The name of a score in TensorBoard and in results.json."""
@@ -115,9 +121,10 @@ class Scorer:
         drawn = self.options["seed"] if seed is None else seed
         generated, channel_logits = self._drawing.observe(model, split, drawn, ranks)
         classes = self._classes(model, ranks)
+        said = self._examined(model, drawn, ranks)
         if ranks.rank != 0:
             return {}
-        scores = compute_scores(self.kinds, self._scene(generated, split, channel_logits, model.device, classes))
+        scores = compute_scores(self.kinds, self._scene(generated, split, channel_logits, model.device, classes, said))
         real = self.real_scores(split, model.device)
         common = self._protocol(model, split, drawn, len(generated))
         return {
@@ -133,12 +140,12 @@ class Scorer:
         """What real samples in the place of generated ones score: those of the other split, as many as are generated.
 
         Scores that depend on no reference are of the test split, which no model has seen. Of the model's own
-        classifier there are none: real samples are what it is given.
+        classifier, and of what it says of real samples, there are none: these are what it is given.
         """
         if split not in self._scores_of_real:
             other: Split = "train" if split == "test" else "test"
             against = [kind for kind in self.kinds if SCORES[kind].of_reference]
-            alone = [kind for kind in self.kinds if not SCORES[kind].of_reference and not _of_classifier(kind)]
+            alone = [kind for kind in self.kinds if not SCORES[kind].of_reference and not _of_real(kind)]
             scores: dict[str, Score] = {}
             places: tuple[tuple[list[str], Split], ...] = ((against, other), (alone, "test"))
             for kinds, place in places:
@@ -187,6 +194,28 @@ class Scorer:
             return None
         return classified(model, self.data.test, self.options["batch_size"], ranks), self.data.test.conditions.cpu()
 
+    def _examined(self, model: GenerativeModel, seed: int, ranks: Ranks) -> dict[str, Tensor] | None:
+        """What the model says of each test sample, by tag; None if no score asks for it."""
+        if not any(SCORES[kind].needs in EXAMINED for kind in self.kinds):
+            return None
+        return examined(model, self.data, self.options, seed, ranks)
+
+    @cached_property
+    def _principal(self) -> tuple[int, float] | None:
+        """A linear code of the same length, fitted on train, on the test split; None if it takes long."""
+        train, test, model = self.data.train, self.data.test, cast(Any, self._model)
+        values = math.prod(self.data.sample_shape)
+        if train.infinite or test.infinite or len(train) * values**2 > COVARIANCE_WORK:
+            return None
+
+        def chunks(source: Any) -> Iterator[Tensor]:
+            for rows in torch.arange(len(source)).split(self.options["batch_size"]):
+                yield model.values_of(source.gather(rows.to(source.index_device)).samples)
+
+        components = PrincipalComponents(chunks(train), model.latent_dim)
+        errors = torch.cat([components.squared_errors(chunk) for chunk in chunks(test)])
+        return components.directions.shape[1], float(errors.mean())
+
     def _scene(
         self,
         generated: Observation,
@@ -194,6 +223,7 @@ class Scorer:
         channel_logits: Tensor | None,
         device: torch.device | None,
         classes: tuple[Tensor, Tensor] | None = None,
+        said: dict[str, Tensor] | None = None,
     ) -> Scene:
         training = self._reference("train", len(self.data.train), device) if "auth_pct" in self.kinds else None
         return Scene(
@@ -204,6 +234,8 @@ class Scorer:
             channel_logits=channel_logits,
             agreement=self._agreement,
             classified=classes,
+            examined=said,
+            principal=self._principal if said is not None and "mse" in self.kinds else None,
         )
 
     # -- protocol ---------------------------------------------------------------------------------------------
@@ -234,26 +266,38 @@ class Scorer:
 
     def _particulars(self, kind: str, split: Split) -> dict[str, Any]:
         """What the protocol of one score says otherwise than that of the others."""
-        if not _of_classifier(kind):
+        if not _of_real(kind):
             return {"real": _stand_in(kind, split)}
         unlike = dict.fromkeys(("extractor", "quantised", "conditions", "seed", "real"))
-        return unlike | {
+        told = unlike | {
             "reference": "test",
-            "reference_count": len(self.data.test),
+            "reference_count": self._test_count,
             "reference_sha256": self._test_fingerprint,
-            "count": len(self.data.test),
-            "samples": "the whole test split, classified",
+            "count": self._test_count,
+            "samples": "the whole test split, classified" if _of_classifier(kind) else "the test split itself",
             "weights": "last",
         }
+        if kind in ("iw_bound", "bits_per_dim"):
+            told["importance_samples"] = self.options["importance_samples"]
+        return told
+
+    @cached_property
+    def _test_count(self) -> int:
+        return int(self.options["reference_count"]) if self.data.test.infinite else len(self.data.test)
 
     @cached_property
     def _test_fingerprint(self) -> str:
-        return fingerprint_of(self.real.first("test", len(self.data.test))[0])
+        return fingerprint_of(self.real.first("test", self._test_count)[0])
 
 
 def _of_classifier(kind: str) -> bool:
     """Whether a score is of what the model says of real samples, and not of what it generates."""
     return SCORES[kind].needs == "classifier"
+
+
+def _of_real(kind: str) -> bool:
+    """Whether a score is of what the model says of real samples."""
+    return _of_classifier(kind) or SCORES[kind].needs in EXAMINED
 
 
 def _stand_in(kind: str, split: Split) -> str:

@@ -35,6 +35,9 @@ _SAID: dict[Needs, str] = {
     "modes": "a mixture of Gaussians (data=ring, grid) or data=stacked_digits",
     "mixture": "a mixture of Gaussians (data=ring, grid)",
     "labels": "a model of class labels and a small training set (5,000 of 16×16, 700 of 64×64 in colour)",
+    "reconstruction": "a model that encodes and decodes (model=ae, vae, …)",
+    "corruption": "a model that is trained on corrupted samples (model=denoising_ae)",
+    "likelihood": "a model with an evidence lower bound (model=vae)",
     "classifier": "a model that classifies (model=semi_supervised_gan) and a test set of two classes or more",
 }
 
@@ -115,10 +118,11 @@ def choose_scores(
     return kinds
 
 
-def choose_monitor(asked: str, kinds: list[str]) -> str | None:
+def choose_monitor(asked: str, kinds: list[str], generates: bool = True) -> str | None:
     """The kind that is watched; raises `ConfigError` for one that is not computed."""
     if asked == AUTO:
-        return next((kind for kind in (*AUTO_MONITOR, *kinds) if kind in kinds), None)
+        likeliest = AUTO_MONITOR if generates else ("accuracy", "mse")
+        return next((kind for kind in (*likeliest, *kinds) if kind in kinds), None)
     if generic(asked) not in kinds:
         raise ConfigError(
             f"metrics.monitor={asked}: it is not computed for this model and data; choose one of {', '.join(kinds)}"
@@ -139,6 +143,9 @@ def _offered(model: GenerativeModel, data: Any, extractor: Extractor | None) -> 
         "mixture": model.generates and data.mixture is not None,
         "modes": model.generates and (data.mixture is not None or data.digit_channels),
         "labels": model.generates and labelled and finite and _fittable(data),
+        "reconstruction": model.reconstructs,
+        "corruption": getattr(model, "corrupts", False),
+        "likelihood": getattr(model, "has_bound", False),
         "classifier": model.classifies and data.num_classes > 1 and not data.test.infinite and len(data.test) > 0,
     }
     if not (model.generates or model.reconstructs):

@@ -59,7 +59,8 @@ def train(config: DictConfig) -> float | None:
     evaluated = building.member(trainer, Evaluate)
     scores = evaluated.latest if evaluated.latest_at == model.iteration else scorer(model)
     _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
-    console.say_finished(folder, scores, scorer.monitored, scorer.why_nothing)
+    use = "sample" if model.generates else "encode"
+    console.say_finished(folder, scores, scorer.monitored, scorer.why_nothing, use)
     return None if scorer.monitored is None else objective(scores[scorer.monitored])
 
 
