@@ -46,6 +46,12 @@ OF_STACKED = "PacGAN, on MNIST: DCGAN 99 modes, KL 3.40; VEEGAN 150, 2.95; PacDC
 DIGITS = "fd_digits precision recall auth_pct"
 CODES = "last(loss/information_1) last(loss/information_2) last(loss/information_3)"
 ESTIMATE = "spearman(wasserstein/estimate,wasserstein/exact)"
+# Of autoencoders: test squared error a value as a share of what as many principal components leave.
+OF_PCA = "share(mse,pca) mse"
+SHALLOW = "model.encoder.widths=[256] trainer.max_iterations=6000"
+JACOBIAN = "last(jacobian/squared_norm_held_out)"
+RANDOM_START = "model.pretrain_iterations=0"
+BOUNDS = "elbo elbo_kl elbo_reconstruction iw_bound active_units"
 
 ROWS = {
     "default": Row("", f"label_agreement {DIGITS}"),
@@ -67,8 +73,31 @@ ROWS = {
     "ten_labels_alone": Row("experiment=digits_semi_supervised model.unsupervised_weight=0", "accuracy"),
     "stacked_dcgan": Row(f"experiment=stacked_dcgan {STACKED}", "modes mode_kl", OF_STACKED),
     "stacked_wgan_gp": Row(f"experiment=stacked_wgan_gp {STACKED}", "modes mode_kl", OF_STACKED),
+    "stacked_dcgan_noise": Row(f"experiment=stacked_dcgan_noise {STACKED}", "modes mode_kl", OF_STACKED),
     "ring_collapse": Row(f"experiment=ring_collapse {MODES}", MODE_SCORES, "fails on purpose"),
     "wgan_tight_clipping": Row(f"experiment=wgan_tight_clipping {MODES}", MODE_SCORES, "fails on purpose"),
+    "linear_ae": Row("experiment=linear_ae", OF_PCA),
+    "ae_2": Row("experiment=digits_ae model.latent_dim=2", OF_PCA),
+    "ae_8": Row("experiment=digits_ae", OF_PCA),
+    "ae_30": Row("experiment=digits_ae model.latent_dim=30", OF_PCA),
+    "ae_30_shallow": Row(f"experiment=digits_ae model.latent_dim=30 {SHALLOW}", OF_PCA),
+    "sparse": Row("experiment=digits_sparse", "last(sparsity/mean_activation) last(sparsity/dead_units) mse"),
+    "denoising": Row("experiment=digits_denoising", "restored_psnr mse"),
+    "denoising_plain": Row("experiment=digits_denoising model.train_corrupted=false", "restored_psnr mse"),
+    "contractive": Row("experiment=digits_contractive", f"mse {JACOBIAN}"),
+    "contractive_off": Row("experiment=digits_contractive model.contraction=0", f"mse {JACOBIAN}"),
+    "stacked_300": Row("experiment=stacked_ae", "mse"),
+    "stacked_300_random": Row(f"experiment=stacked_ae {RANDOM_START} trainer.max_iterations=300", "mse"),
+    "stacked_3000": Row("experiment=stacked_ae trainer.max_iterations=15000", "mse"),
+    "stacked_3000_random": Row(f"experiment=stacked_ae {RANDOM_START} trainer.max_iterations=3000", "mse"),
+    "deep_300": Row("experiment=deep_ae", "mse"),
+    "deep_300_random": Row(f"experiment=deep_ae {RANDOM_START} trainer.max_iterations=300", "mse"),
+    "deep_3000": Row("experiment=deep_ae trainer.max_iterations=11000", "mse"),
+    "deep_3000_random": Row(f"experiment=deep_ae {RANDOM_START} trainer.max_iterations=3000", "mse"),
+    "vae_2": Row("experiment=digits_vae", BOUNDS),
+    "vae_8": Row("experiment=digits_vae model.latent_dim=8", BOUNDS),
+    "beta_vae": Row("experiment=digits_beta_vae", BOUNDS),
+    "beta_vae_1": Row("experiment=digits_beta_vae model.beta=1", BOUNDS),
 }
 OPTIONS = {"keep": "", "jobs": "1", "rows": "default", "seeds": ""}
 
@@ -95,13 +124,24 @@ def rank_correlation(table: Path, first: str, second: str) -> float:
     return float(spearmanr([float(a) for a, _ in pairs], [float(b) for _, b in pairs]).statistic)
 
 
+def last_of(table: Path, column: str) -> float:
+    """The value of a column of a metrics.csv that was logged last."""
+    with table.open() as file:
+        return float([row[column] for row in csv.DictReader(file) if row[column]][-1])
+
+
 def score_of(result: dict[str, Any], name: str) -> dict[str, Any]:
-    """value, better and real of a score, of a correlation of logged values, or of a loss that was logged last."""
+    """value, better and real of a score, of a correlation of logged values, of a loss that was logged last, or of a
+    score as a share of what is told beside it: share(mse,pca)."""
     if name.startswith("spearman("):
         first, second = name.removeprefix("spearman(").removesuffix(")").split(",")
         return {"value": rank_correlation(result["folder"] / "metrics.csv", first, second), "better": "higher"}
     if name.startswith("last("):
-        return {"value": result["last_values"][name.removeprefix("last(").removesuffix(")")], "better": "lower"}
+        return {"value": last_of(result["folder"] / "metrics.csv", name[len("last(") : -1]), "better": "lower"}
+    if name.startswith("share("):
+        kind, beside = name.removeprefix("share(").removesuffix(")").split(",")
+        score = result["scores"][f"metric/{kind}"]
+        return {"value": score["value"] / score[beside], "better": score["better"]}
     return result["scores"][f"metric/{name}"]
 
 

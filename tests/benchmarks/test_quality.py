@@ -37,6 +37,15 @@ def test_rank_correlation_is_over_iterations_where_both_are_logged(quality, tmp_
     assert quality.rank_correlation(table, "a", "b") == pytest.approx(1 - 6 * 6 / 60)
 
 
+def test_what_was_logged_last_and_shares_of_what_stands_beside_are_read(quality, tmp_path):
+    (tmp_path / "metrics.csv").write_text("iteration,a,b\n1,0.5,7\n2,0.25,\n")
+    score = {"value": 0.3, "better": "lower", "pca": 0.4}
+    result = {"folder": tmp_path, "scores": {"metric/mse": score}}
+    assert quality.score_of(result, "last(a)")["value"] == 0.25
+    assert quality.score_of(result, "last(b)")["value"] == 7
+    assert quality.score_of(result, "share(mse,pca)") == {"value": pytest.approx(0.75), "better": "lower"}
+
+
 @pytest.fixture
 def finished_run(tmp_path):
     """finished_run(seed, words, fd, recall): a folder as a run leaves it."""

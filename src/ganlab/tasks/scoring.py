@@ -202,10 +202,10 @@ class Scorer:
 
     @cached_property
     def _principal(self) -> tuple[int, float] | None:
-        """A linear code of the same length, fitted on train, on the test split; None if it takes long."""
+        """A linear code of that length, fitted on train, on test; None if it leaves nothing, or takes long."""
         train, test, model = self.data.train, self.data.test, cast(Any, self._model)
         values = math.prod(self.data.sample_shape)
-        if train.infinite or test.infinite or len(train) * values**2 > COVARIANCE_WORK:
+        if train.infinite or test.infinite or len(train) * values**2 > COVARIANCE_WORK or model.latent_dim >= values:
             return None
 
         def chunks(source: Any) -> Iterator[Tensor]:
