@@ -74,6 +74,20 @@ DoublingImageShapeOrPoints = Annotated[list[int], AfterValidator(_doubling_image
 """[dimensions], or [channels, size, size] with a size that is a power of two times 4, above 4."""
 
 
+def _convolutional_coder_shape(shape: list[int]) -> list[int]:
+    fits = len(_sample_shape(shape)) == 3 and shape[1] == shape[2] and shape[1] >= 8 and not shape[1] & (shape[1] - 1)
+    if not fits:
+        raise ValueError(
+            "convolutions of an autoencoder halve square images of 8, 16, 32, 64, … pixels down to 4; "
+            "choose model/coders=mlp, or such a data.image_size"
+        )
+    return shape
+
+
+ConvolutionalCoderShape = Annotated[list[int], AfterValidator(_convolutional_coder_shape)]
+"""[channels, size, size] with a size that is a power of two times 4, above 4."""
+
+
 def _square_image_shape(shape: list[int]) -> list[int]:
     if len(_sample_shape(shape)) != 3:
         raise ValueError("a Laplacian pyramid is made of images, and this data set holds points; use other data")

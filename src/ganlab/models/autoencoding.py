@@ -267,7 +267,7 @@ class AutoencodingModel(GenerativeModel):
         if self.reconstruction == "bernoulli" and not self.of_images:
             raise ConfigError(
                 "model.reconstruction=bernoulli: it is a likelihood of values in [0, 1], and this data set holds "
-                "points; set model.reconstruction=squared or gaussian"
+                "points; set model.reconstruction=gaussian"
             )
         if self.reconstruction == "bernoulli" and output == "linear":
             raise ConfigError(

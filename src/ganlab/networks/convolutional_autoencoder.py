@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import DoublingImageShape, PositiveInt
+from ganlab.config.types import ConvolutionalCoderShape, PositiveInt
 from ganlab.errors import ConfigError
 from ganlab.networks.activations import activation_module, initialise_linear
 from ganlab.networks.conditioning import join_features, join_planes
@@ -31,7 +31,7 @@ class ConvolutionalEncoder(nn.Module):
         outputs: int,
         condition_size: int,
         *,
-        sample_shape: DoublingImageShape,
+        sample_shape: ConvolutionalCoderShape,
         width: PositiveInt = 32,
         batch_norm: bool = False,
         code_activation: Literal["relu", "sigmoid", "tanh", "softplus", "linear"] = "linear",
@@ -64,7 +64,7 @@ class ConvolutionalDecoder(nn.Module):
         inputs: int,
         condition_size: int,
         *,
-        sample_shape: DoublingImageShape,
+        sample_shape: ConvolutionalCoderShape,
         width: PositiveInt = 32,
         batch_norm: bool = False,
     ) -> None:
