@@ -107,6 +107,6 @@ def test_bad_input_is_a_line(ganlab, tmp_path, words, said):
 
 def test_what_does_not_generate_is_not_sampled(ganlab, tmp_path):
     run(ganlab, tmp_path, "model=ae", "model.encoder.width=4", SCORED)
-    with pytest.raises(CheckpointError, match="draws none from a prior; its codes: python -m ganlab.encode run="):
+    with pytest.raises(CheckpointError, match=r"draws none from a prior; its codes: python -m ganlab.encode run="):
         sample(SampleOptions(run=str(tmp_path / "run")))
     assert not (tmp_path / "run/generated").exists()
