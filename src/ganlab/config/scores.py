@@ -21,6 +21,7 @@ Needs = Literal[
     "labels",
     "classifier",
     "reconstruction",
+    "pixels",
     "corruption",
     "likelihood",
 ]
@@ -55,8 +56,8 @@ SCORES: dict[str, ScoreKind] = {
     "mode_kl": ScoreKind("modes' histogram: KL from uniform, nats", "modes", "lower", False),
     "label_agreement": ScoreKind("read by a classifier as asked", "labels", "higher", False),
     "accuracy": ScoreKind("test accuracy of the model's own classifier", "classifier", "higher", False),
-    "mse": ScoreKind("test squared error a value, values in [0, 1]", "reconstruction", "lower", False),
-    "psnr": ScoreKind("the same in decibels", "reconstruction", "higher", False),
+    "mse": ScoreKind("test squared error a value (pixels: 0 to 1)", "reconstruction", "lower", False),
+    "psnr": ScoreKind("the same in decibels", "pixels", "higher", False),
     "restored_psnr": ScoreKind("decibels, from corrupted test samples", "corruption", "higher", False),
     "elbo": ScoreKind("evidence lower bound, nats a test sample", "likelihood", "higher", False),
     "elbo_reconstruction": ScoreKind("its reconstruction term, nats", "likelihood", "higher", False),
@@ -65,7 +66,7 @@ SCORES: dict[str, ScoreKind] = {
     "bits_per_dim": ScoreKind("the same bound in bits a value", "likelihood", "lower", False),
     "active_units": ScoreKind("latents that vary with the sample", "likelihood", "higher", False),
 }
-EXAMINED: tuple[Needs, ...] = ("reconstruction", "corruption", "likelihood")
+EXAMINED: tuple[Needs, ...] = ("reconstruction", "pixels", "corruption", "likelihood")
 """Scores that are what the model itself says of test samples."""
 AUTO = "auto"
 """The extractor that suits the data; all scores that suit the model and the data."""

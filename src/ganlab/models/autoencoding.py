@@ -47,7 +47,8 @@ class AutoencodingModel(GenerativeModel):
     Networks see and make *values*: pixels in [0, 1], or a point's coordinates. A reconstruction is a sum over a
     sample's values and a mean over the batch: of squares or absolute differences, or the negative log-likelihood in
     nats of independent Bernoulli values or of Gaussian ones with a standard deviation `std` (one number, which may
-    be "learned"). Beside it the mean squared error a value is logged, and the peak signal-to-noise ratio in decibels.
+    be "learned"). Beside it the mean squared error a value is logged, and of images the peak
+    signal-to-noise ratio in decibels.
 
     `output`: "sigmoid" squashes what the decoder makes, "linear" leaves it; "auto" squashes pixels. A Bernoulli
     likelihood always has the sigmoid. `tied`: the decoder's weights are the encoder's, transposed.
@@ -178,7 +179,9 @@ class AutoencodingModel(GenerativeModel):
     def describe(self, passage: Passage) -> Measurements:
         """What is logged beside the loss: the error a value, its decibels, and what the regulariser tells."""
         mse = self.squared_errors(passage.outputs, passage.values).mean()
-        told = {"reconstruction/mse": mse, "reconstruction/psnr": peak_signal_to_noise(mse)}
+        told = {"reconstruction/mse": mse}
+        if self.of_images:
+            told["reconstruction/psnr"] = peak_signal_to_noise(mse)
         if self.std == "learned":
             told["reconstruction/std"] = self.autoencoder.log_std.detach().exp()
         return told | self.regulariser.describe(passage.codes)

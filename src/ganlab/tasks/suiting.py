@@ -36,7 +36,8 @@ _SAID: dict[Needs, str] = {
     "mixture": "a mixture of Gaussians (data=ring, grid)",
     "labels": "a model of class labels and a small training set (5,000 of 16×16, 700 of 64×64 in colour)",
     "reconstruction": "a model that encodes and decodes (model=ae, vae, …)",
-    "corruption": "a model that is trained on corrupted samples (model=denoising_ae)",
+    "pixels": "images and a model that encodes and decodes (model=ae, vae, …)",
+    "corruption": "images and a model that is trained on corrupted samples (model=denoising_ae)",
     "likelihood": "a model with an evidence lower bound (model=vae)",
     "classifier": "a model that classifies (model=semi_supervised_gan) and a test set of two classes or more",
 }
@@ -144,7 +145,8 @@ def _offered(model: GenerativeModel, data: Any, extractor: Extractor | None) -> 
         "modes": model.generates and (data.mixture is not None or data.digit_channels),
         "labels": model.generates and labelled and finite and _fittable(data),
         "reconstruction": model.reconstructs,
-        "corruption": getattr(model, "corrupts", False),
+        "pixels": model.reconstructs and extractor is not None,
+        "corruption": getattr(model, "corrupts", False) and extractor is not None,
         "likelihood": getattr(model, "has_bound", False),
         "classifier": model.classifies and data.num_classes > 1 and not data.test.infinite and len(data.test) > 0,
     }
