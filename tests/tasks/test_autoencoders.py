@@ -113,3 +113,19 @@ def test_what_does_not_generate_is_not_sampled(ganlab, tmp_path):
     with pytest.raises(CheckpointError, match=r"draws none from a prior; its codes: python -m ganlab.encode run="):
         sample(SampleOptions(run=str(tmp_path / "run")))
     assert not (tmp_path / "run/generated").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "words", "scored"),
+    [
+        ("hinton_2006", ["model.encoder.widths=[8,6,4]", "model.latent_dim=3"], "metric/mse"),
+        ("vincent_2010", ["model.encoder.widths=[8,6]", "model.latent_dim=4"], "metric/accuracy"),
+        ("rifai_2011", ["model.latent_dim=8"], "metric/accuracy"),
+    ],
+)
+def test_presets_of_mnist_run_on_its_files(ganlab, mnist_files, tmp_path, preset, words, scored):
+    root = mnist_files()[0]
+    tiny = ["model.pretrain_iterations=2", "trainer.max_iterations=10", "data.batch_size=2", "trainer.log_every=2"]
+    done = ganlab(f"experiment={preset}", *words, *tiny, f"data.root={root}", "hydra.run.dir=run", tiny=False)
+    assert done.returncode == 0, done.stderr
+    assert scored in json.loads((tmp_path / "run/results.json").read_text())["scores"]
