@@ -119,13 +119,13 @@ def test_batches_are_those_of_training():
 def test_a_model_that_reconstructs_is_examined_sample_by_sample():
     asked = []
 
-    def examine(samples, condition, generator):
+    def say(samples, condition, generator):
         asked.append((condition, torch.rand(1, generator=generator).item()))
         return {"a": samples.sum(1), "b": samples.sum(1) * 0, "c/not_watched": samples}
 
     model = SimpleNamespace(
         watched_held_out=("a", "b"), reconstructs=True, sample_shape=[2], condition_size=0, iteration=1,
-        device=torch.device("cpu"), examine=examine,
+        device=torch.device("cpu"), held_out=say,
     )  # fmt: skip
     samples = torch.rand(50, 2)
     data = SimpleNamespace(batch_size=16, examples=lambda count, split: (samples[:count], None, None))

@@ -160,6 +160,7 @@ def test_examining_changes_nothing(fit, tiny_data):
         ({"shape": [4], "reconstruction": "bernoulli"}, "model.reconstruction=bernoulli: .* holds points"),
         ({"shape": IMAGES, "reconstruction": "bernoulli", "output": "linear"}, "model.output=linear: "),
         ({"shape": IMAGES, "std": "learned"}, "model.std=learned: model.reconstruction=squared has no"),
+        ({"shape": IMAGES, "std": 0.5}, "model.std=0.5: model.reconstruction=squared has no standard deviation"),
         ({"shape": [4], "latent_dim": 4}, "model.latent_dim=4: .* 4 values may copy"),
         ({"shape": IMAGES, "latent_dim": 7}, "model.latent_dim=7: .* 6 values may copy"),
     ],

@@ -57,9 +57,31 @@ def norms_with(model, values, condition):
 def test_examining_tells_the_exact_norm_whatever_trains():
     model = make(ContractiveAE, [1, 2, 2], widths=[3], contraction_method="hutchinson")
     samples = torch.rand(4, 1, 2, 2) * 2 - 1
-    said = model.examine(samples)
+    said = model.held_out(samples)
     assert torch.allclose(said["jacobian/squared_norm"], norms(model, (samples + 1) / 2), rtol=1e-4)
     assert not said["jacobian/squared_norm"].requires_grad
+
+
+def test_batch_norm_is_refused():
+    coder = "ganlab.networks.convolutional_autoencoder.Convolutional"
+    with pytest.raises(ConfigError, match=r"model.encoder.batch_norm=true: the code of one sample depends on"):
+        images = {"sample_shape": [1, 16, 16], "width": 2, "batch_norm": True}
+        model = ContractiveAE(
+            name="tiny",
+            sample_shape=[1, 16, 16],
+            latent_dim=2,
+            encoder={"_target_": coder + "Encoder", **images},
+            decoder={"_target_": coder + "Decoder", **images},
+        )
+        model.prepare_training(optimizers={}, seed=0, max_iterations=1)
+
+
+@pytest.mark.parametrize(("encoder", "compiled"), [(SIGMOID, True), ({}, False)])
+def test_what_needs_second_derivatives_is_not_compiled(encoder, compiled):
+    model = make(ContractiveAE, encoder=encoder)
+    model.compile_networks()
+    assert (model.autoencoder.encoder._compiled_call_impl is not None) == compiled
+    assert model.autoencoder.decoder._compiled_call_impl is not None
 
 
 def test_the_closed_form_is_refused_where_it_does_not_hold():

@@ -47,6 +47,13 @@ def test_a_running_mean_follows_the_batches_and_has_the_batchs_gradient():
     assert gradient[0].tolist() == pytest.approx(slope, rel=1e-3)
 
 
+def test_a_running_mean_is_kept_in_single_precision():
+    price = Sparsity(3, "kl", 1.0, 0.2, running_decay=0.75)
+    codes = torch.rand(400, 3).bfloat16()
+    price.terms(torch.nn.Identity(), lambda x: x, codes, codes, torch.rand)
+    assert torch.allclose(price.running_mean, 0.25 * codes.double().mean(0).float() + 0.15, rtol=1e-5)
+
+
 def test_dead_units_are_those_that_no_sample_wakes():
     price = Sparsity(4, "kl", 1.0, 0.1, running_decay=0.0)
     codes = torch.tensor([[0.5, 0.001, 0.02, 0.0], [0.0, 0.002, 0.0, 0.009]])
@@ -63,6 +70,11 @@ def test_training_brings_the_mean_activation_to_rho(fit, tiny_data):
     activations = torch.cat([model.encode(batch.samples) for batch in data.batches])
     assert activations.mean().item() == pytest.approx(0.05, abs=0.01)
     assert (activations.mean(0) - 0.05).abs().max() < 0.02
+
+
+def test_a_running_mean_without_a_divergence_is_refused():
+    with pytest.raises(ConfigError, match=r"model.running_decay=0.9: an L1 price has no mean activation"):
+        make(SparseAE, latent_dim=6, penalty="l1", running_decay=0.9)
 
 
 def test_a_divergence_of_other_than_shares_is_refused():

@@ -85,7 +85,7 @@ class Autoencoder(Model):
 class Bounded(Autoencoder):
     """Says of each sample what is made up of its brightness, and how often it was asked to draw."""
 
-    generates, has_bound, corrupts, prior = True, True, True, "normal"
+    generates, has_bound, corrupts, prior, likelihood = True, True, True, "normal", "made up"
 
     def examine(self, samples, condition, generator, importance_samples):
         brightness = samples.flatten(1).mean(1)
@@ -258,7 +258,8 @@ def test_what_a_model_says_of_test_samples_is_scored(digits, scorer):
     assert told == {f"metric/{kind}": pytest.approx(value, rel=1e-4) for kind, value in expected.items()}
     assert scores["metric/active_units"]["of"] == 3 and expected["active_units"] == 2
     assert scores["metric/restored_psnr"]["corrupted_psnr"] == pytest.approx(-10 * numpy.log10(0.04), rel=1e-4)
-    assert scores["metric/iw_bound"]["protocol"]["importance_samples"] == 3
+    protocol = scores["metric/iw_bound"]["protocol"]
+    assert (protocol["importance_samples"], protocol["likelihood"], protocol["seed"]) == (3, "made up", 0)
 
 
 def test_two_processes_examine_what_one_does(digits, scorer):

@@ -28,7 +28,7 @@ class HeldOut(Callback):
     For a Wasserstein model of points also `wasserstein/exact`, the exact W_1 between held-out and generated points,
     and `wasserstein/exact_floor`: what a perfect generator would have there, since real points stand in for its own.
 
-    Of a model that reconstructs, the tags are of what `examine` says of each sample, with the mean over them.
+    Of a model that reconstructs, the tags are of what `held_out` says of each sample, with the mean over them.
 
     The samples and the noise are the same each time, the conditions are those of the real samples. The first process
     computes alone. Training is the same, bit for bit, with and without this callback.
@@ -104,7 +104,7 @@ class Examination:
         said: dict[str, list[Tensor]] = {tag: [] for tag in model.watched_held_out}
         for place in torch.arange(len(self.real), device=self.real.device).split(self.batch_size):
             condition = None if self.conditions is None else self.conditions[place]
-            examined = model.examine(self.real[place], condition, generator)
+            examined = model.held_out(self.real[place], condition, generator)
             for tag in said:
                 said[tag].append(examined[tag])
         return {f"{tag}_held_out": float(torch.cat(parts).mean()) for tag, parts in said.items() if parts}

@@ -60,7 +60,7 @@ class AutoencodingModel(GenerativeModel):
     encodes = True
     corrupts: ClassVar[bool] = False
     """Whether the encoder is shown corrupted samples: `corrupt`."""
-    undercomplete: ClassVar[bool] = False
+    undercomplete: bool = False
     """Whether nothing but a narrow code keeps the model from copying its input."""
     trained_networks = ("autoencoder",)
     watched_held_out: ClassVar[tuple[str, ...]] = ("reconstruction/mse",)
@@ -109,8 +109,10 @@ class AutoencodingModel(GenerativeModel):
 
     def compile_networks(self) -> None:
         """Both coders for themselves, since training calls them so."""
-        for network in (self.autoencoder.encoder, self.autoencoder.decoder):
-            network.compile()
+        self.autoencoder.decoder.compile()
+        # Compiled code has no second derivatives.
+        if not self.regulariser.differentiates(self.autoencoder.encoder):
+            self.autoencoder.encoder.compile()
 
     # -- one iteration ------------------------------------------------------------------------------------------
 
@@ -227,6 +229,12 @@ class AutoencodingModel(GenerativeModel):
                 "reconstruction/mse": self.squared_errors(outputs, values),
             }
 
+    def held_out(
+        self, samples: Tensor, condition: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Measurements:
+        """What is watched of a few held-out samples while training, by tag, a number for each: [n]."""
+        return self.examine(samples, condition, generator)
+
     # -- the public side ----------------------------------------------------------------------------------------
 
     def values_of(self, samples: Tensor) -> Tensor:
@@ -281,6 +289,11 @@ class AutoencodingModel(GenerativeModel):
             raise ConfigError(
                 f"model.std=learned: model.reconstruction={self.reconstruction} has no standard deviation; "
                 "set model.reconstruction=gaussian"
+            )
+        if self.reconstruction != "gaussian" and self.std not in ("learned", 1.0):
+            raise ConfigError(
+                f"model.std={self.std:g}: model.reconstruction={self.reconstruction} has no standard deviation; "
+                "leave it at 1, or set model.reconstruction=gaussian"
             )
         if self.undercomplete and self.latent_dim >= self.values_per_sample:
             raise ConfigError(

@@ -29,11 +29,22 @@ class Contraction(Regulariser):
         self.weight, self.method, self.probes = weight, method, probes
 
     def verify(self, encoder: nn.Module) -> None:
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in encoder.modules()):
+            raise ConfigError(
+                "model.encoder.batch_norm=true: the code of one sample depends on the others then, and has no Jacobian "
+                "of its own; set model.encoder.batch_norm=false"
+            )
         if self.method == "closed" and not is_sigmoid_layer(encoder):
             raise ConfigError(
                 "model.contraction_method=closed: it holds for one sigmoid layer; set it to exact or hutchinson, or "
-                "choose model/coders=mlp model.encoder.widths=[] model.encoder.code_activation=sigmoid"
+                "choose model/coders=sigmoid_layer"
             )
+
+    def differentiates(self, encoder: nn.Module) -> bool:
+        return not self._closed(encoder)
+
+    def _closed(self, encoder: nn.Module) -> bool:
+        return self.method == "closed" or (self.method == "auto" and is_sigmoid_layer(encoder))
 
     def terms(self, encoder: nn.Module, encode: Encode, inputs: Tensor, codes: Tensor, draw: Draw) -> Measurements:
         norm = self.norm(encoder, encode, inputs, codes, draw)
@@ -41,7 +52,7 @@ class Contraction(Regulariser):
 
     def norm(self, encoder: Any, encode: Encode, inputs: Tensor, codes: Tensor, draw: Draw) -> Tensor:
         """The mean over the batch of the squared norm, a scalar."""
-        if self.method == "closed" or (self.method == "auto" and is_sigmoid_layer(encoder)):
+        if self._closed(encoder):
             weight = encoder.linears[0].weight[:, : inputs[0].numel()]
             return sigmoid_layer_contraction(codes, weight).mean()
         if self.method == "exact":
@@ -66,19 +77,15 @@ class ContractiveAE(AutoencodingModel):
         super().__init__(**common)
         self.regulariser: Contraction = Contraction(contraction, contraction_method, probes)
 
-    def examine(
-        self,
-        samples: Tensor,
-        condition: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        importance_samples: int = 0,
+    def held_out(
+        self, samples: Tensor, condition: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Measurements:
         """As in the base, and `jacobian/squared_norm`, exact, whatever the method of training."""
         conditions = self.condition_vectors(condition)
         with evaluating(self.autoencoder), torch.no_grad():
             values = self.values_of(samples.to(self.dtype))
             norms = jacobian_norm(lambda inputs: self.autoencoder.encoder(inputs, conditions), values)
-        return super().examine(samples, condition, generator, importance_samples) | {"jacobian/squared_norm": norms}
+        return super().held_out(samples, condition, generator) | {"jacobian/squared_norm": norms}
 
 
 def is_sigmoid_layer(encoder: Any) -> bool:

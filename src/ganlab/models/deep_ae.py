@@ -32,6 +32,7 @@ class DeepAE(PhasedAutoencoder):
     units. Weight decay is on weights and not on biases.
     """
 
+    undercomplete = True
     layers_are_called = "rbm"
 
     def __init__(

@@ -36,6 +36,11 @@ class Sparsity(Regulariser):
     def verify(self, encoder: nn.Module) -> None:
         """Activations must be probabilities for a KL divergence."""
         activation = getattr(encoder, "code_activation", None)
+        if self.penalty == "l1" and self.running_decay > 0:
+            raise ConfigError(
+                f"model.running_decay={self.running_decay:g}: an L1 price has no mean activation; set it to 0, or "
+                "model.penalty=kl"
+            )
         if self.penalty == "kl" and not isinstance(activation, nn.Sigmoid):
             raise ConfigError(
                 "model.encoder.code_activation: the KL price is on activations between 0 and 1; "
@@ -48,7 +53,8 @@ class Sparsity(Regulariser):
         return {"loss/sparsity": self.weight * kl_sparsity(self._mean_activations(codes), self.rho)}
 
     def _mean_activations(self, codes: Tensor) -> Tensor:
-        means = codes.mean(0)
+        # At least in single precision: of half of it, shares near ρ have steps that are too coarse.
+        means = codes.mean(0, dtype=torch.promote_types(codes.dtype, torch.float32))
         if self.running_decay > 0:
             means = torch.lerp(means, self.running_mean, self.running_decay)
             self.running_mean.copy_(means.detach())

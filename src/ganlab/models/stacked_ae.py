@@ -29,8 +29,8 @@ class StackedAE(PhasedAutoencoder):
 
     Then, as `fine_tune` says: "reconstruct" trains the whole autoencoder, without the layers' corruption or price
     (phase `autoencoder`); "classify" puts a linear softmax classifier on the code and trains it and the encoder on
-    labelled samples, "classify_frozen" the classifier alone (phase `classifier`). Pretraining sees all samples. The
-    decoder stays as pretraining left it where a classifier is trained.
+    labelled samples, "classify_frozen" the classifier alone (phase `classifier`). Pretraining sees all samples. Where a
+    classifier is trained the decoder stays as pretraining left it, but for weights that it shares (`tied`).
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class StackedAE(PhasedAutoencoder):
         contraction: NonNegativeFloat = 0.1,
         **common: Any,
     ) -> None:
+        # A classifier may stand on a wide code, as in the papers; what is to be given back may not.
+        self.undercomplete = layer == "ae" and fine_tune == "reconstruct"
         super().__init__(**common)
         self.layer, self.penalty, self.corruption = layer, penalty, corruption
         self.sigmoid_codes = isinstance(self.autoencoder.encoder.activation, nn.Sigmoid)

@@ -24,8 +24,8 @@ from ganlab.objectives.variational import (
 
 Draw = Callable[..., Tensor]
 """`draw(count, *shape, draw=torch.rand)`: randomness on the model's device."""
-DECODED = 4096
-"""Codes that are decoded at a time where a bound takes many of each sample."""
+DECODED, DECODED_VALUES = 4096, 1 << 22
+"""Codes, and values of theirs, that are decoded at a time where a bound takes many of each sample."""
 FARTHEST = 3.0
 """Standard deviations of the prior that a traversal reaches to either side."""
 
@@ -70,11 +70,22 @@ class VAE(AutoencodingModel):
         **common: Any,
     ) -> None:
         likelihood = _likelihood(reconstruction, common["sample_shape"])
+        if likelihood == "bernoulli" and std != "learned":
+            raise ConfigError(f"model.std={std:g}: a Bernoulli likelihood has none; set model.reconstruction=gaussian")
         std = std if likelihood == "gaussian" else 1.0
         super().__init__(reconstruction=likelihood, std=std, **common)
         self.beta, self.beta_warmup, self.free_bits = beta, beta_warmup, free_bits
         self.objective, self.importance_samples, self.binarise = objective, importance_samples, binarise
         self._refuse_what_has_no_bound()
+
+    @property
+    def likelihood(self) -> str:
+        """In words: of what values the bounds are."""
+        if self.reconstruction == "gaussian":
+            return "a Gaussian density of values" + (" from 0 to 1" if self.of_images else "")
+        binary = {"threshold": "binary pixels (above 1/2: 1)", "sample": "binary pixels (drawn by their gray values)"}
+        gray = "gray pixels under a Bernoulli distribution: a cross-entropy, no likelihood"
+        return binary.get(self.binarise, gray)
 
     @property
     def code_outputs(self) -> int:
@@ -207,7 +218,8 @@ class VAE(AutoencodingModel):
 
         They are decoded some at a time: memory does not grow with their number.
         """
-        at_a_time = max(1, DECODED // max(1, len(values)))
+        most = min(DECODED, DECODED_VALUES // self.values_per_sample)
+        at_a_time = max(1, most // max(1, len(values)))
         running = RunningLogMeanExp()
         while running.count < importance_samples:
             count = min(at_a_time, importance_samples - running.count)

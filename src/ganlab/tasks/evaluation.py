@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "count": 1000,
     "reference_count": 10_000,
     "seed": 0,
+    "importance_samples": 100,
 }
 """For what a run of an earlier version did not say."""
 

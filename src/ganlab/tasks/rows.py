@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ganlab.data.batch import Batch
 from ganlab.data.image_source import to_bytes
+from ganlab.errors import DataError
 
 Split = Literal["train", "test"]
 ENDLESS = 10_000
@@ -24,6 +25,9 @@ class Rows:
         self.drawn: Batch | None = self.source.first(count or endless) if self.source.infinite else None
         available = len(self.source if self.drawn is None else self.drawn.samples)
         self.count = available if count is None else min(count, available)
+        if not self.count:
+            other = "train" if split == "test" else "test"
+            raise DataError(f"split={split}: there are no samples in it (data={data.name}); use split={other}")
 
     def __len__(self) -> int:
         return self.count

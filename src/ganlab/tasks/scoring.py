@@ -27,8 +27,9 @@ from ganlab.tasks.examining import examined
 from ganlab.tasks.real_samples import RealSamples, Split
 from ganlab.tasks.suiting import choose_monitor, choose_scores, probe
 
-COVARIANCE_WORK = 5e10
-"""Multiplications up to which principal components are fitted unasked: seconds (60,000 images of 28×28: 3.7e10)."""
+COVARIANCE_WORK, COVARIANCE_SIZE = 5e10, 2048
+"""Multiplications, and values of a sample, up to which principal components are fitted unasked: seconds (60,000 images
+of 28×28: 3.7e10)."""
 
 
 class Scorer:
@@ -95,7 +96,7 @@ class Scorer:
     @property
     def protocol_digest(self) -> str:
         """Of all that makes values comparable: two numbers of different digests are not."""
-        compared = ("count", "reference", "reference_count", "seed")
+        compared = ("count", "reference", "reference_count", "seed", "importance_samples")
         told = {key: self.options[key] for key in compared} | {"extractor": self._description}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -129,7 +130,7 @@ class Scorer:
         common = self._protocol(model, split, drawn, len(generated))
         return {
             self.tag(kind): score.told(
-                kind, real[kind].value if kind in real else None, common | self._particulars(kind, split)
+                kind, real[kind].value if kind in real else None, common | self._particulars(kind, split, drawn)
             )
             for kind, score in scores.items()
         }
@@ -205,7 +206,9 @@ class Scorer:
         """A linear code of that length, fitted on train, on test; None if it leaves nothing, or takes long."""
         train, test, model = self.data.train, self.data.test, cast(Any, self._model)
         values = math.prod(self.data.sample_shape)
-        if train.infinite or test.infinite or len(train) * values**2 > COVARIANCE_WORK or model.latent_dim >= values:
+        if train.infinite or test.infinite or model.latent_dim >= values:
+            return None
+        if len(train) * values**2 > COVARIANCE_WORK or values > COVARIANCE_SIZE:
             return None
 
         def chunks(source: Any) -> Iterator[Tensor]:
@@ -264,7 +267,7 @@ class Scorer:
             "version": __version__,
         }
 
-    def _particulars(self, kind: str, split: Split) -> dict[str, Any]:
+    def _particulars(self, kind: str, split: Split, seed: int) -> dict[str, Any]:
         """What the protocol of one score says otherwise than that of the others."""
         if not _of_real(kind):
             return {"real": _stand_in(kind, split)}
@@ -277,6 +280,11 @@ class Scorer:
             "samples": "the whole test split, classified" if _of_classifier(kind) else "the test split itself",
             "weights": "last",
         }
+        model: Any = self._model
+        if not _of_classifier(kind):
+            told |= {"seed": seed, "conditions": "those of the test samples" if model.condition_size else None}
+        if SCORES[kind].needs == "likelihood":
+            told |= {"likelihood": model.likelihood}
         if kind in ("iw_bound", "bits_per_dim"):
             told["importance_samples"] = self.options["importance_samples"]
         return told
