@@ -15,7 +15,7 @@ WIDEST = 1300
 MOST_ALONE, LEAST_ALONE = 15, 5
 SIDE_OF_MANY = 7
 SMALL_CELL = 32
-GAP = 10
+GAP, LINE = 10, 2
 
 
 def normal_quantiles(count: int) -> Tensor:
@@ -44,7 +44,7 @@ def manifold_codes(side: int) -> Tensor:
 
 
 def manifold(images: Tensor, legend: Sequence[str] = ()) -> Image.Image:
-    """Images without a gap where their codes lie, with the codes' numbers beside and below them.
+    """Images where their codes lie, a thin line apart (digits may fill their frame), with the codes' numbers beside and below them.
 
     Args:
         images: [side * side, channels, height, width] in [-1, 1], decoded from `manifold_codes(side)`.
@@ -52,7 +52,7 @@ def manifold(images: Tensor, legend: Sequence[str] = ()) -> Image.Image:
     """
     side = round(len(images) ** 0.5)
     numbers = [f"{number:.2f}".replace("-", "\N{MINUS SIGN}") for number in normal_quantiles(side).tolist()]
-    return image_grid(images, side, numbers, numbers[::-1], padding=0, legend=legend)
+    return image_grid(images, side, numbers, numbers[::-1], padding=LINE, legend=legend)
 
 
 def manifolds(images: Tensor, captions: Sequence[str], legend: Sequence[str] = ()) -> Image.Image:
