@@ -44,7 +44,7 @@ def manifold_codes(side: int) -> Tensor:
 
 
 def manifold(images: Tensor, legend: Sequence[str] = ()) -> Image.Image:
-    """Images where their codes lie, a thin line apart (digits may fill their frame), with the codes' numbers beside and below them.
+    """Images where their codes lie, a thin line apart, with the codes' numbers beside and below them.
 
     Args:
         images: [side * side, channels, height, width] in [-1, 1], decoded from `manifold_codes(side)`.
