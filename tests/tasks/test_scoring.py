@@ -244,6 +244,13 @@ def test_the_squared_error_stands_beside_that_of_principal_components(digits, sc
     assert scores["metric/mse"]["real"] is None
 
 
+@pytest.mark.parametrize(("name", "value"), [("latent_dim", 256), ("binarise", "threshold")])
+def test_principal_components_that_cannot_be_compared_are_left_out(digits, scorer, name, value):
+    model = Autoencoder(digits)
+    setattr(model, name, value)
+    assert "pca" not in scorer(model, scores=["mse"])(model)["metric/mse"]
+
+
 def test_what_a_model_says_of_test_samples_is_scored(digits, scorer):
     model = Bounded(digits)
     kinds = ["elbo", "elbo_reconstruction", "elbo_kl", "iw_bound", "bits_per_dim", "active_units", "restored_psnr"]

@@ -208,6 +208,8 @@ class Scorer:
         values = math.prod(self.data.sample_shape)
         if train.infinite or test.infinite or model.latent_dim >= values:
             return None
+        if getattr(model, "binarise", "none") != "none":
+            return None  # its errors are of binary pixels
         if len(train) * values**2 > COVARIANCE_WORK or values > COVARIANCE_SIZE:
             return None
 
