@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning import Callback
 
+from autoencoders import coders
 from ganlab.errors import ConfigError
 from ganlab.models.deep_ae import DeepAE
 from recording import LastOutputs, recording
@@ -28,17 +29,12 @@ def make(
     **options,
 ):
     torch.manual_seed(4)
-    coders = "ganlab.networks.mlp_autoencoder.MLP"
-    common = {"sample_shape": shape, "activation": activation}
-    encoder = {"_target_": coders + "Encoder", **common, "widths": list(widths), "code_activation": code}
-    decoder = {"_target_": coders + "Decoder", **common, "widths": list(widths)[::-1]}
     model = DeepAE(
         name="deep_ae",
         sample_shape=shape,
         latent_dim=latent_dim,
         pretrain_iterations=pretrain,
-        encoder=encoder,
-        decoder=decoder,
+        **coders(shape, widths, activation, code),
         **{"momentum_from": 2, "code_lr_factor": 0.25, **options},
     ).double()
     # Weights that a machine begins with are so small that signs of mistakes would be, too.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from autoencoders import coders
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.errors import ConfigError
@@ -19,15 +20,12 @@ TOTAL = 17
 def make(family, total=TOTAL, pretrain=4, accumulate=1, schedule=SCHEDULE):
     """Three layers: three phases of four iterations, and five for the last one."""
     torch.manual_seed(4)
-    coders = "ganlab.networks.mlp_autoencoder.MLP"
-    common = {"sample_shape": SHAPE, "activation": "sigmoid"}
     model = {"stacked": StackedAE, "classifier": StackedAE, "deep": DeepAE}[family](
         name=family,
         sample_shape=SHAPE,
         latent_dim=3,
         pretrain_iterations=pretrain,
-        encoder={"_target_": coders + "Encoder", **common, "widths": [6, 5]},
-        decoder={"_target_": coders + "Decoder", **common, "widths": [5, 6]},
+        **coders(SHAPE, [6, 5], "sigmoid"),
         **{
             "stacked": {"layer": "denoising_ae"},
             "classifier": {"layer": "denoising_ae", "fine_tune": "classify", "num_classes": 4},

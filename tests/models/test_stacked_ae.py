@@ -7,6 +7,7 @@ import torch
 from lightning import Callback
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from autoencoders import coders
 from ganlab.data.batch import Batch
 from ganlab.errors import ConfigError
 from ganlab.models.stacked_ae import StackedAE
@@ -20,26 +21,13 @@ ADAM = {"algorithm": "adam", "lr": 0.02, "betas": [0.9, 0.999], "eps": 1e-8, "we
 
 def make(widths=(6, 5), latent_dim=3, pretrain=3, total=10, activation="sigmoid", shape=SHAPE, accumulate=1, **options):
     torch.manual_seed(4)
-    coders = "ganlab.networks.mlp_autoencoder.MLP"
     options = {"num_classes": 4, **options}
     model = StackedAE(
         name="stacked_ae",
         sample_shape=shape,
         latent_dim=latent_dim,
         pretrain_iterations=pretrain,
-        encoder={
-            "_target_": coders + "Encoder",
-            "sample_shape": shape,
-            "widths": list(widths),
-            "activation": activation,
-            "code_activation": activation,
-        },
-        decoder={
-            "_target_": coders + "Decoder",
-            "sample_shape": shape,
-            "widths": list(widths)[::-1],
-            "activation": activation,
-        },
+        **coders(shape, widths, activation, activation),
         **options,
     ).double()
     # The block's learning rate differs from the last phase's, so that one cannot stand for the other.

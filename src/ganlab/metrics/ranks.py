@@ -20,6 +20,10 @@ class Ranks:
         own = -(-count // self.size)
         return (torch.arange(own) * self.size + self.rank).clamp_(max=count - 1)
 
+    def all_say(self, yes: bool) -> bool:
+        """Whether all ranks say yes. They judge together: one that raised alone would leave the others waiting."""
+        return bool(self.gather(torch.tensor([yes]), self.size).all())
+
     def gather(self, rows: Tensor, count: int) -> Tensor:
         """All `count` rows in their order, on the CPU, from what `rows` gave each rank; stand-ins are dropped."""
         if self.size == 1:

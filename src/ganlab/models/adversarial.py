@@ -195,18 +195,15 @@ class AdversarialModel(Techniques):
         labelled: Any = (None,) * count
         if batch.labelled is not None:
             samples, labels, _ = batch.labelled
-            labelled = zip(self._laid_out(samples).chunk(count), labels.chunk(count), strict=True)
+            labelled = zip(self.laid_out(samples).chunk(count), labels.chunk(count), strict=True)
         return list(
             zip(
-                self._laid_out(batch.samples).chunk(count),
+                self.laid_out(batch.samples).chunk(count),
                 (None,) * count if conditions is None else conditions.chunk(count),
                 labelled,
                 strict=True,
             )
         )
-
-    def _laid_out(self, samples: Tensor) -> Tensor:
-        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
 
     def answer(self, real: Tensor, condition: Tensor | None, labelled: Any = None) -> Round:
         """Generated samples in answer to real ones, as many, of the same conditions."""

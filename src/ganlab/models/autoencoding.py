@@ -22,9 +22,6 @@ from ganlab.objectives.reconstruction import (
     squared_error,
 )
 
-CHUNK = 256
-"""Samples that are examined at a time."""
-
 
 @dataclass(frozen=True)
 class Passage:
@@ -53,11 +50,12 @@ class AutoencodingModel(GenerativeModel):
     `output`: "sigmoid" squashes what the decoder makes, "linear" leaves it; "auto" squashes pixels. A Bernoulli
     likelihood always has the sigmoid. `tied`: the decoder's weights are the encoder's, transposed.
 
-    A family sets `regulariser`, or overrides `code`, `terms` and `examine`.
+    A family sets `regulariser`, or overrides `loss_of` and `examine`.
     """
 
     reconstructs = True
     encodes = True
+    autoencoder: Any
     corrupts: ClassVar[bool] = False
     """Whether the encoder is shown corrupted samples: `corrupt`."""
     undercomplete: bool = False
@@ -83,19 +81,15 @@ class AutoencodingModel(GenerativeModel):
         self._refuse_what_does_not_fit(output)
         squashes = reconstruction == "bernoulli" or output == "sigmoid" or (output == "auto" and self.of_images)
         self.squash: Callable[[Tensor], Tensor] = torch.sigmoid if squashes else _as_it_is
-        self.autoencoder = self.build_autoencoder(encoder, decoder)
+        self.autoencoder = Autoencoder(
+            build_network(encoder, self.code_outputs, self.condition_size),
+            build_network(decoder, self.latent_dim, self.condition_size),
+        )
         if tied:
             self.autoencoder.decoder.tie(self.autoencoder.encoder)
         if std == "learned":
             self.autoencoder.register_parameter("log_std", nn.Parameter(torch.zeros(())))
         self.regulariser = Regulariser()
-
-    def build_autoencoder(self, encoder: dict[str, Any], decoder: dict[str, Any]) -> Any:
-        """The two networks of their checked configurations, as one."""
-        return Autoencoder(
-            build_network(encoder, self.code_outputs, self.condition_size),
-            build_network(decoder, self.latent_dim, self.condition_size),
-        )
 
     @property
     def code_outputs(self) -> int:
@@ -137,9 +131,7 @@ class AutoencodingModel(GenerativeModel):
 
     def _parts(self, batch: Any) -> list[tuple[Tensor, Tensor | None]]:
         conditions = self.condition_vectors(batch.conditions)
-        samples = batch.samples
-        if self.channels_last:
-            samples = samples.contiguous(memory_format=torch.channels_last)
+        samples = self.laid_out(batch.samples)
         if conditions is None:
             return [(part, None) for part in samples.chunk(self.accumulate)]
         return list(zip(samples.chunk(self.accumulate), conditions.chunk(self.accumulate), strict=True))
@@ -159,12 +151,8 @@ class AutoencodingModel(GenerativeModel):
     def passed(self, values: Tensor, condition: Tensor | None) -> Passage:
         """Values on their way through the autoencoder, with the corruption that belongs to training."""
         inputs = self.regulariser.corrupted(values, self.draw_shared)
-        codes = self.code(inputs, condition)
+        codes = self.autoencoder.encoder(inputs, condition)
         return Passage(values, inputs, codes, self.autoencoder.decoder(codes, condition), condition)
-
-    def code(self, inputs: Tensor, condition: Tensor | None) -> Tensor:
-        """Codes [n, latent_dim] of inputs, with their graph: the encoder's outputs, unless a family draws them."""
-        return self.autoencoder.encoder(inputs, condition)
 
     def terms(self, passage: Passage) -> Measurements:
         """Weighted terms of the loss beside the reconstruction, by tag."""

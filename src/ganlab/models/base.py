@@ -234,6 +234,10 @@ class GenerativeModel(lightning.LightningModule):
         else:
             share.backward()
 
+    def laid_out(self, samples: Tensor) -> Tensor:
+        """Samples as the networks' convolutions want them in memory."""
+        return samples.contiguous(memory_format=torch.channels_last) if self.channels_last else samples
+
     def draw_latents(self, count: int) -> Tensor:
         """This rank's part of the global batch of latents: [count, latent_dim]."""
         world = self.trainer.world_size if self._trainer is not None else 1

@@ -1,7 +1,6 @@
 """The variational autoencoder: Kingma & Welling 2013; with β (Higgins et al. 2017), conditional (Sohn et al. 2015),
 by the importance-weighted objective (Burda et al. 2015)."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -12,6 +11,7 @@ from ganlab.errors import ConfigError
 from ganlab.models.autoencoding import AutoencodingModel, Passage
 from ganlab.models.base import Measurements
 from ganlab.models.evaluating import evaluating
+from ganlab.models.regularisers import Draw
 from ganlab.objectives.variational import (
     RunningLogMeanExp,
     active_units,
@@ -22,8 +22,6 @@ from ganlab.objectives.variational import (
     log_normal,
 )
 
-Draw = Callable[..., Tensor]
-"""`draw(count, *shape, draw=torch.rand)`: randomness on the model's device."""
 DECODED, DECODED_VALUES = 4096, 1 << 22
 """Codes, and values of theirs, that are decoded at a time where a bound takes many of each sample."""
 FARTHEST = 3.0

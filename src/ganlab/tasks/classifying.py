@@ -20,7 +20,6 @@ def classified(model: GenerativeModel, source: FiniteSource, batch_size: int, ra
         logits = model.classify(source.gather(rows.to(source.index_device)).samples.to(model.device))
         finite = finite and bool(torch.isfinite(logits).all())
         found.append(logits.argmax(1))
-    # All ranks judge together: one that raised alone would leave the others waiting.
-    if not ranks.gather(torch.tensor([finite]), ranks.size).all():
+    if not ranks.all_say(finite):
         raise TrainingError(f"class scores of iteration {model.iteration} are not finite numbers: nothing to score")
     return ranks.gather(torch.cat(found), len(source))

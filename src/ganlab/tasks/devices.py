@@ -53,6 +53,14 @@ def resolve_devices(settings: dict[str, Any], accelerator: str) -> int:
     return wanted
 
 
+def device_of(name: str) -> torch.device:
+    """auto, cpu, cuda or mps as a device; raises `DeviceError`, in the words of a command with the key device."""
+    try:
+        return torch.device(resolve_accelerator({"accelerator": name}))
+    except DeviceError as error:
+        raise DeviceError(str(error).replace("trainer.accelerator", "device")) from None
+
+
 def resolve_precision(settings: dict[str, Any], accelerator: str) -> str:
     """Lightning's name for the precision; fp16 is refused off CUDA, where Lightning would silently take bf16."""
     precision = str(settings["precision"])

@@ -62,8 +62,7 @@ class Drawing:
             if self.channel_reader is not None:
                 seen["channels"].append(self.channel_reader.to(model.device).channel_logits(images).cpu())
 
-        # All ranks judge together: one that raised alone would leave the others waiting.
-        if not ranks.gather(torch.tensor([finite]), ranks.size).all():
+        if not ranks.all_say(finite):
             raise TrainingError(f"samples of iteration {model.iteration} are not finite numbers: nothing to score")
 
         def together(name: str, most: int = count) -> Tensor | None:

@@ -5,22 +5,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from ganlab.config.check import problems_of_component
 from ganlab.config.scores import kind_of
-from ganlab.errors import CheckpointError, DeviceError
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import console
-from ganlab.tasks.building import build_data, restore_model
-from ganlab.tasks.checkpoints import read_run
-from ganlab.tasks.devices import resolve_accelerator
 from ganlab.tasks.evaluate import EvaluateOptions
 from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.real_samples import Split
 from ganlab.tasks.score_table import Column, extractor_note, score_table
 from ganlab.tasks.scoring import Scorer
 from ganlab.tasks.suiting import build_extractor
+from ganlab.tasks.trained import read_trained
 
 SEEDS = 3
 DEFAULTS: dict[str, Any] = {
@@ -43,14 +37,11 @@ def cache_dir() -> str:
 def evaluate_run(options: EvaluateOptions) -> None:
     """Score a run, print the table, and add the evaluation to the run's results.json."""
     assert options.run is not None
-    folder, file, checkpoint = read_run(options.run, options.checkpoint)
-    settings: dict[str, Any] = checkpoint["ganlab"]["config"]
-    problems = [line for group in ("model", "data") for line in problems_of_component(settings.get(group), group)]
-    if problems:
-        raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
+    saved = read_trained(options.run, options.checkpoint)
+    folder, settings = saved.folder, saved.settings
     read_results(folder / "results.json")  # before the work: it is where the scores will go
-    model = restore_model(settings, checkpoint).to(device_of(options.device)).eval()
-    data = _load_data(settings, model, options.root)
+    run = saved.load(options.root, options.device)
+    model, data = run.model, run.data
     metrics = _metrics(settings.get("metrics", {}), options)
     scorer = Scorer(metrics, data, model, build_extractor(metrics["extractor"], data))
     scorer.verify()
@@ -58,7 +49,7 @@ def evaluate_run(options: EvaluateOptions) -> None:
     scores = {split: _over_seeds(scorer, model, split, seeds) for split in scorer.splits}
     told = {
         "date": now(),
-        "checkpoint": file.name,
+        "checkpoint": run.file.name,
         "iteration": model.iteration,
         "seeds": seeds,
         "scores": scores,
@@ -66,25 +57,6 @@ def evaluate_run(options: EvaluateOptions) -> None:
     _say(settings, model, scores, seeds)
     written = add_evaluation(folder / "results.json", told)
     console.say(f"written: {console.relative(written)}")
-
-
-def device_of(name: str) -> torch.device:
-    """auto, cpu, cuda or mps as a device; raises `DeviceError` for one that is not there."""
-    try:
-        return torch.device(resolve_accelerator({"accelerator": name}))
-    except DeviceError as error:
-        raise DeviceError(str(error).replace("trainer.accelerator", "device")) from None
-
-
-def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | None) -> Any:
-    if root is not None:
-        if "root" not in settings["data"]:
-            raise CheckpointError(f"root={root}: data={settings['data']['name']} is built in and lies in no folder")
-        settings = {**settings, "data": {**settings["data"], "root": root}}
-    data = build_data(settings, model)
-    data.prepare_data()
-    data.setup()
-    return data
 
 
 def _metrics(of_run: Mapping[str, Any], options: EvaluateOptions) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ganlab.errors import TrainingError
 from ganlab.metrics.ranks import Ranks
 from ganlab.models.base import GenerativeModel, derived_seed
+from ganlab.tasks.rows import Rows
 
 
 @torch.no_grad()
@@ -20,16 +21,11 @@ def examined(
     `options`: the group `metrics` of a configuration. Of an endless split so many samples as there are in a reference.
     Raises `TrainingError` for numbers that are not finite.
     """
-    count = int(options["reference_count"]) if data.test.infinite else len(data.test)
-    drawn = data.examples(count, "test") if data.test.infinite else None
+    test = Rows(data, "test", endless=int(options["reference_count"]))
     examine: Any = model.examine
     said: dict[str, list[Tensor]] = {}
-    for part, rows in enumerate(ranks.rows(count).split(options["batch_size"])):
-        samples, conditions, *_ = (
-            data.test.gather(rows.to(data.test.index_device))
-            if drawn is None
-            else (drawn.samples[rows], None if drawn.conditions is None else drawn.conditions[rows])
-        )
+    for part, rows in enumerate(ranks.rows(len(test)).split(options["batch_size"])):
+        samples, conditions, _ = test.at(rows)
         generator = torch.Generator().manual_seed(derived_seed("examine", seed, ranks.rank, part))
         condition = conditions.to(model.device) if model.condition_size and conditions is not None else None
         told = examine(samples.to(model.device), condition, generator, int(options["importance_samples"]))
@@ -37,7 +33,6 @@ def examined(
             said.setdefault(tag, []).append(values)
     together = {tag: torch.cat(parts) for tag, parts in said.items()}
     finite = all(bool(torch.isfinite(values).all()) for values in together.values())
-    # All ranks judge together: one that raised alone would leave the others waiting.
-    if not ranks.gather(torch.tensor([finite]), ranks.size).all():
+    if not ranks.all_say(finite):
         raise TrainingError(f"what the model says of test samples at iteration {model.iteration} is not finite")
-    return {tag: ranks.gather(values, count) for tag, values in together.items()}
+    return {tag: ranks.gather(values, len(test)) for tag, values in together.items()}

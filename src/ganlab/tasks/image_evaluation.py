@@ -15,8 +15,9 @@ from ganlab.metrics.extractors.base import Extractor
 from ganlab.metrics.observation import observe
 from ganlab.metrics.references import Reference, fingerprint_of, reference_of
 from ganlab.tasks import console
+from ganlab.tasks.devices import device_of
 from ganlab.tasks.evaluate import EvaluateOptions
-from ganlab.tasks.evaluation import cache_dir, device_of
+from ganlab.tasks.evaluation import cache_dir
 from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.score_table import Column, extractor_note, score_table

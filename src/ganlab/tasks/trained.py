@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ganlab.config.check import problems_of_component
 from ganlab.data.module import LabDataModule
-from ganlab.errors import CheckpointError, ConfigError, DataError, DeviceError
+from ganlab.errors import CheckpointError, ConfigError, DataError
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks.building import build_data, build_model, restore_model
 from ganlab.tasks.checkpoints import read_run
-from ganlab.tasks.devices import resolve_accelerator
+from ganlab.tasks.devices import device_of
 
 
 @dataclass(frozen=True)
@@ -47,25 +45,35 @@ class Trained:
         return build_model(self.settings).to(self.model.device).eval()
 
 
-def load_trained(run: str, *, checkpoint: str | int = "last", root: str | None = None, device: str = "auto") -> Trained:
-    """Read a run; `root`: where its data set lies now.
+@dataclass(frozen=True)
+class Saved:
+    """A run's folder, the checkpoint that was read of it, and its configuration, which is one of ganlab's."""
 
-    Raises `GanlabError` in the words of a command with the keys run, checkpoint, root and device.
-    """
+    folder: Path
+    file: Path
+    settings: dict[str, Any]
+    checkpoint: dict[str, Any]
+
+    def load(self, root: str | None = None, device: str = "auto") -> Trained:
+        """Rebuild the model and load the data; `root`: where the data set lies now."""
+        model = restore_model(self.settings, self.checkpoint).to(device_of(device)).eval()
+        return Trained(self.folder, self.file, self.settings, model, _load_data(self.settings, model, root))
+
+
+def read_trained(run: str, checkpoint: str | int = "last") -> Saved:
+    """Read a run, and build nothing yet; raises `GanlabError` in the words of a command with the keys run, checkpoint,
+    root and device, as `Saved.load` does."""
     folder, file, saved = read_run(run, checkpoint)
     settings: dict[str, Any] = saved["ganlab"]["config"]
     problems = [line for group in ("model", "data") for line in problems_of_component(settings.get(group), group)]
     if problems:
         raise CheckpointError(f"run={run}: its configuration is not one of ganlab's: {problems[0]}")
-    model = restore_model(settings, saved).to(_device(device)).eval()
-    return Trained(folder, file, settings, model, _load_data(settings, model, root))
+    return Saved(folder, file, settings, saved)
 
 
-def _device(name: str) -> torch.device:
-    try:
-        return torch.device(resolve_accelerator({"accelerator": name}))
-    except DeviceError as error:
-        raise DeviceError(str(error).replace("trainer.accelerator", "device")) from None
+def load_trained(run: str, *, checkpoint: str | int = "last", root: str | None = None, device: str = "auto") -> Trained:
+    """`read_trained` and `Saved.load` in one."""
+    return read_trained(run, checkpoint).load(root, device)
 
 
 def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | None) -> LabDataModule:
