@@ -36,7 +36,7 @@ bench: install ## speed against a plain PyTorch loop, and quality over seeds
 	$(BIN)/python benchmarks/quality.py
 
 tensorboard: install ## watch the runs: http://localhost:6006
-	$(BIN)/tensorboard --logdir $(RUN)
+	$(BIN)/tensorboard --host 127.0.0.1 --logdir $(RUN)
 
 clean: ## remove what was built (outputs/ and data/ stay)
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

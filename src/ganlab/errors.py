@@ -5,11 +5,34 @@ the program: the command line shows its message without a traceback and ends wit
 exit code. A message says what is wrong, where, and what to do.
 """
 
+LONGEST_LINE = 800
+LONGEST_WORD = 100
+
 
 class GanlabError(Exception):
     """Base of all mistakes that are shown as a line and not as a traceback."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The message as a terminal can show it: what was typed, or a file's name, may hold anything."""
+        return "\n".join(shortened(printable(line), LONGEST_LINE) for line in super().__str__().split("\n"))
+
+
+def printable(text: str) -> str:
+    """The text in one line, with what is no visible character as an escape: \\n, \\x1b."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(escaped)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of the text."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def typed(word: str) -> str:
+    """A word of a command line as a message shows it: in one line, and not all of a very long one."""
+    return shortened(printable(word), LONGEST_WORD)
 
 
 class ConfigError(GanlabError):
@@ -47,4 +70,5 @@ def innermost(error: BaseException) -> BaseException:
 
 def reason_of(error: BaseException) -> str:
     """What an exception says, in a line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

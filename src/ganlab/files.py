@@ -1,14 +1,31 @@
 """Writing so that a file is either the old one or the new one, and never half of one."""
 
+import errno
+import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ganlab.errors import OutputError
+
+TEMPORARY = ".tmp"
+"""How the name of a file ends that is not yet whole; it begins with a dot."""
+REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EIO: "look after that disk",
+}
+"""What to do about what the disk says."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""What a disk says that takes no more, and that nothing but writing meets."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -18,10 +35,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     nothing else is left behind.
     """
     temporary: str | None = None
+    disk: _Watched | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as file:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+        disk = _Watched(descriptor, "wb")
+        with io.BufferedWriter(disk) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -29,13 +48,89 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.replace(temporary, path)
         temporary = None
     except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "unexpected pos" not in str(error) and "enforce fail" not in str(error):
+        # Libraries make an exception of their own of what the disk has said.
+        cause = error if isinstance(error, OSError) else disk.failure if disk is not None else None
+        if cause is None and "unexpected pos" not in str(error) and "enforce fail" not in str(error):
             raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "the disk is full"
-        raise OutputError(f"{path}: cannot be written ({reason}); what was there before is intact") from error
+        told = f"{cannot_be_written(path, cause)}; what was there before is intact"
+        raise OutputError(told + to_do(cause, "; ")) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+
+
+class _Watched(io.FileIO):
+    """Remembers the last failure of a write."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+def cannot_be_written(path: Path | str, error: OSError | None) -> str:
+    """What cannot be written, and why; without an error it is taken for a full disk."""
+    reason = (error and error.strerror) or os.strerror(_number(error))
+    return f"{path}: cannot be written ({reason})"
+
+
+def to_do(error: OSError | None, before: str = "") -> str:
+    """What to do about it, after the words `before`; empty if nobody knows."""
+    remedy = REMEDIES.get(_number(error))
+    return before + remedy if remedy else ""
+
+
+def disk_fault(error: BaseException | None) -> OutputError | None:
+    """The line for an exception that comes of a disk which takes no more; None for all others."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            where = error.filename if isinstance(error.filename, str | bytes | Path) else Path.cwd()
+            return OutputError(cannot_be_written(os.fsdecode(where), error) + to_do(error, "; "))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _number(error: OSError | None) -> int:
+    return (error and error.errno) or errno.ENOSPC
+
+
+def write_whole(file: io.FileIO, place: int, content: bytes) -> None:
+    """Replace the end of a file, which was opened without a buffer for reading and writing, from a position on.
+
+    Raises `OSError` if that fails; then the file ends as it did before.
+    """
+    file.seek(place)
+    before = file.read()
+    try:
+        _write_all(file, place, content)
+        file.truncate()
+    except OSError:
+        # What was there before has room.
+        with suppress(OSError):
+            _write_all(file, place, before)
+            file.truncate()
+        raise
+
+
+def _write_all(file: io.FileIO, place: int, content: bytes) -> None:
+    file.seek(place)
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) or 0 :]
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process that was killed has left half written in a folder and below; links are not followed."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(TEMPORARY):
+                with suppress(OSError):
+                    os.unlink(os.path.join(place, name))
 
 
 def _umask() -> int:
@@ -46,8 +141,11 @@ def _umask() -> int:
 
 CLAIM = ".hydra"
 """The first thing in a run's folder; whoever makes it owns the folder."""
+CLAIMED = "GANLAB_RUN_FOLDER"
+"""Environment variable: a folder that the process which started this one has claimed for this one's run."""
 _made: set[Path] = set()
 """Folders that this process made on the way to its run's, and may remove again."""
+_claims: list[Path] = []
 
 
 def claim_folder(wanted: Path) -> Path:
@@ -71,12 +169,19 @@ def _claimed(folder: Path) -> bool:
             return False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CLAIM).mkdir()
+        _claims.append(folder.absolute())
     except FileExistsError:
         return False
     except OSError:
         _remove_empty(missing)
         raise
     return True
+
+
+def remove_unbegun_run() -> None:
+    """Remove the folder that this process has claimed, if its run has not begun: nothing of value is in it."""
+    while _claims:
+        remove_refused_run(_claims.pop())
 
 
 def remove_refused_run(folder: Path) -> None:
@@ -90,7 +195,7 @@ def remove_refused_run(folder: Path) -> None:
     _remove_empty([parent for parent in folder.absolute().parents if parent in _made])
 
 
-def _remove_empty(folders: list[Path]) -> None:
+def _remove_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -1,16 +1,5 @@
-"""A Hydra launcher that runs each job of a sweep as a fresh process, one after the other.
+"""A Hydra launcher that runs each job of a sweep as a fresh process, one after the other: `sweep=process`."""
 
-In one process, jobs leave things to each other: threads, seeds, process groups, rank variables. A job that
-starts ranks of its own would even start the sweep again in each of them. A process of its own per job, with
-exactly that job's overrides, has none of this. `hydra/launcher=basic` brings Hydra's own back.
-"""
-
-import ctypes
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +12,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from ganlab.config.callback import check_job
-from ganlab.errors import ConfigError, TrainingError
-
-_LEFT_BY_OTHERS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_", "PL_", "HYDRA_")
-_PR_SET_PDEATHSIG = 1
+from ganlab.config.resume import find_run
+from ganlab.errors import ConfigError, GanlabError
+from ganlab.tasks.sweeps.jobs import Job, run_job
+from ganlab.tasks.sweeps.record import JobFailed, JobRecord
 
 
 @dataclass
@@ -39,8 +28,20 @@ class ProcessLauncherConfig:
 ConfigStore.instance().store(group="hydra/launcher", name="process", node=ProcessLauncherConfig, provider="ganlab")
 
 
+class FailedJob(JobReturn):
+    """A job that failed: who asks for its value gets the exception, without Hydra's own line about it."""
+
+    @property
+    def return_value(self) -> Any:
+        raise self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 class ProcessLauncher(Launcher):
-    """Checks all jobs before the first starts; a job that fails is reported at the end, and the others go on."""
+    """Checks all jobs before the first starts. One that fails is told by its return value, and the others go on."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -49,12 +50,9 @@ class ProcessLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         jobs = [self._job(list(own), initial_job_idx + index) for index, own in enumerate(job_overrides)]
         self._check(jobs)
-        returns = [self._run(config, own) for config, own in jobs]
-        failed = [job for job in returns if job.status is JobStatus.FAILED]
-        if failed:
-            lines = [f"  {' '.join(job.overrides or [])}: exit code {job._return_value}" for job in failed]
-            raise TrainingError("\n".join([f"{len(failed)} of {len(returns)} jobs failed:", *lines]))
-        return returns
+        records = [self._run(config, own) for config, own in jobs]
+        failure = _failure(records, [own for _, own in jobs])
+        return [_returned(record, *job, failure) for record, job in zip(records, jobs, strict=True)]
 
     def _job(self, overrides: list[str], number: int) -> tuple[DictConfig, list[str]]:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
@@ -68,7 +66,8 @@ class ProcessLauncher(Launcher):
         for config, own in jobs:
             try:
                 check_job(config.copy(), own)
-            except ConfigError as error:
+                _resumed(config)
+            except GanlabError as error:
                 problems += [f"job {' '.join(own)}: {line}" for line in str(error).splitlines()]
         if problems:
             self._remove_refused_sweep()
@@ -89,22 +88,21 @@ class ProcessLauncher(Launcher):
                 return
             parent.rmdir()
 
-    def _run(self, config: DictConfig, overrides: list[str]) -> JobReturn:
-        folder = Path(self.config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
-        print(f"job {config.hydra.job.num}: {' '.join(overrides)}", flush=True)
-        words = [*(word for path in self._config_dirs() for word in ("--config-dir", path)), *overrides]
-        words += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(str(folder))}"]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(_LEFT_BY_OTHERS)}
-        job = subprocess.Popen([sys.executable, "-m", "ganlab", *words], env=environment, preexec_fn=_die_with_parent)
-        try:
-            code = job.wait()
-        except KeyboardInterrupt:
-            # The job has got the same Ctrl-C and is saving itself; a second one ends it.
-            job.wait()
-            raise SystemExit(130) from None
-        status = JobStatus.COMPLETED if code == 0 else JobStatus.FAILED
-        value = objective_of(folder) if code == 0 else code
-        return JobReturn(overrides=overrides, cfg=config, working_dir=str(folder), status=status, _return_value=value)
+    def _run(self, config: DictConfig, overrides: list[str]) -> JobRecord:
+        sweep = Path(self.config.hydra.sweep.dir)
+        record = run_job(
+            Job(
+                config.hydra.job.num,
+                overrides,
+                sweep,
+                sweep / str(config.hydra.sweep.subdir),
+                _resumed(config),
+                self._config_dirs(),
+            )
+        )
+        if record.status == "stopped":
+            raise SystemExit(record.exit_code)
+        return record
 
     def _config_dirs(self) -> list[str]:
         """The folders that the user gave with --config-dir."""
@@ -112,22 +110,20 @@ class ProcessLauncher(Launcher):
         return [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
 
 
-def objective_of(folder: Path) -> float | None:
-    """The monitored score of a finished run, for the sweeper; None if nothing was scored."""
-    try:
-        results = json.loads((folder / "results.json").read_bytes())
-        value = results["objective"]
-        return None if value is None else float(value)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _resumed(config: DictConfig) -> Path | None:
+    """The run that a job goes on with, if it does; raises `CheckpointError` if there is none."""
+    resume = config.get("resume")
+    return None if resume is None else find_run(str(resume), "resume")[0]
 
 
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def _failure(records: Sequence[JobRecord], overrides: Sequence[Sequence[str]]) -> JobFailed:
+    """What a sweeper is told that asks a failed job for its score: which jobs failed."""
+    pairs = [pair for pair in zip(records, overrides, strict=True) if pair[0].failed]
+    lines = [f"  job {record.number}: exit code {record.exit_code}: {' '.join(own)}" for record, own in pairs]
+    return JobFailed("\n".join([f"{len(pairs)} of {len(records)} jobs failed:", *lines]))
 
 
-def _die_with_parent() -> Any:
-    """A job does not outlive the sweep that started it (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _returned(record: JobRecord, config: DictConfig, overrides: list[str], failure: JobFailed) -> JobReturn:
+    kind, status = (FailedJob, JobStatus.FAILED) if record.failed else (JobReturn, JobStatus.COMPLETED)
+    value = failure if record.failed else record.objective
+    return kind(overrides=overrides, cfg=config, working_dir=record.folder, status=status, _return_value=value)

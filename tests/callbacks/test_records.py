@@ -2,11 +2,14 @@ import csv
 import math
 import random
 import struct
+import tracemalloc
 
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
+from ganlab.callbacks import records
 from ganlab.callbacks.measure import CHARTS, Measure
 from ganlab.callbacks.records import CSVRecord, RunTensorBoard
 from ganlab.counting import UpdatePlan
@@ -53,6 +56,66 @@ def test_what_is_logged_at_the_same_iteration_shares_a_row(tmp_path):
     assert len(rows(tmp_path)) == 2
 
 
+def test_a_row_costs_the_same_however_many_came_before(tmp_path, monkeypatch):
+    rewritten = []
+    write = records.write_atomically
+    monkeypatch.setattr(records, "write_atomically", lambda *given: (rewritten.append(1), write(*given)))
+    record = CSVRecord(tmp_path, 0)
+
+    def log(steps):
+        for step in steps:
+            record.log_metrics({"a": step / 3, "b": 1.0}, step=step)
+            record.log_metrics({"a_held_out": step / 7}, step=step)
+
+    tracemalloc.start()
+    log(range(1, 101))
+    held = tracemalloc.get_traced_memory()[0]
+    log(range(101, 2001))
+    held = tracemalloc.get_traced_memory()[0] - held
+    tracemalloc.stop()
+    assert len(rewritten) == 2 and held < 20_000
+    read = rows(tmp_path)
+    assert [row["iteration"] for row in read] == [str(step) for step in range(1, 2001)]
+    assert [float(row["a_held_out"]) for row in read] == [step / 7 for step in range(1, 2001)]
+
+
+def test_a_row_that_becomes_shorter_leaves_nothing_of_the_longer(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"a": 1 / 3, "b": 2 / 3}, step=1)
+    record.log_metrics({"a": 1.0}, step=1)
+    record.log_metrics({"a": 2.0, "b": 4.0}, step=2)
+    assert rows(tmp_path) == [
+        {"iteration": "1", "a": "1.0", "b": str(2 / 3)},
+        {"iteration": "2", "a": "2.0", "b": "4.0"},
+    ]
+
+
+def test_after_a_resume_the_row_of_its_iteration_can_be_filled(tmp_path):
+    CSVRecord(tmp_path, 0).log_metrics({"a": 1.0}, step=2)
+    record = CSVRecord(tmp_path, 2)
+    record.log_metrics({"metric/x": 0.5}, step=2)
+    record.log_metrics({"a": 3.0}, step=4)
+    assert [tuple(row.values()) for row in rows(tmp_path)] == [("2", "1.0", "0.5"), ("4", "3.0", "")]
+
+
+def test_a_file_that_was_taken_away_begins_anew(tmp_path):
+    record = CSVRecord(tmp_path, 0)
+    for step in (1, 2):
+        record.log_metrics({"a": float(step)}, step=step)
+    (tmp_path / "metrics.csv").unlink()
+    record.log_metrics({"a": 5.0}, step=2)
+    record.log_metrics({"a": 3.0}, step=3)
+    assert [tuple(row.values()) for row in rows(tmp_path)] == [("2", "5.0"), ("3", "3.0")]
+
+
+def test_only_the_first_process_writes_on_resume(tmp_path, monkeypatch):
+    for step in (2, 4):
+        CSVRecord(tmp_path, step - 2).log_metrics({"a": 1.0}, step=step)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    CSVRecord(tmp_path, 2)
+    assert len(rows(tmp_path)) == 2
+
+
 def test_on_resume_the_future_that_did_not_happen_is_dropped(tmp_path):
     record = CSVRecord(tmp_path, 0)
     for step in (2, 4, 6, 8, 10):
@@ -66,11 +129,12 @@ def test_on_resume_the_future_that_did_not_happen_is_dropped(tmp_path):
     assert [row["a"] for row in rows(tmp_path)][3:] == ["5.0", ""]
 
 
-def test_a_row_that_was_cut_off_does_not_hinder_a_resume(tmp_path):
+@pytest.mark.parametrize("cut", ["4,0.", "4", "2", "2,1"])
+def test_a_row_that_was_cut_off_does_not_hinder_a_resume(tmp_path, cut):
     record = CSVRecord(tmp_path, 0)
     record.log_metrics({"a": 1.0, "b": 2.0}, step=2)
     with (tmp_path / "metrics.csv").open("a") as file:
-        file.write("4,0.")
+        file.write(cut)
     CSVRecord(tmp_path, 3).log_metrics({"a": 1.0, "b": 2.0}, step=4)
     assert [row["iteration"] for row in rows(tmp_path)] == ["2", "4"]
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning import Callback
 
+from ganlab.callbacks import signals
 from ganlab.callbacks.checkpoints import LAST, AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
@@ -81,37 +82,84 @@ def test_after_a_run_the_handlers_are_those_of_before(run):
 
 
 class Several:
-    """Stands for one of two processes; `others` is whether the other one has got a signal."""
+    """Stands for one of two processes; the other has got the signal `others` and needs `pace` seconds an iteration."""
 
-    def __init__(self, others):
-        self.world_size, self.others, self.asked = 2, others, 0
-        self.strategy = self
+    root_device, is_global_zero = torch.device("cpu"), True
 
-    def reduce_boolean_decision(self, decision, all):
-        assert not all
-        self.asked += 1
-        return decision or self.others
+    def __init__(self, others=0, pace=0.0):
+        self.world_size, self.others, self.pace = 2, others, pace
+        self.strategy, self.asked = self, []
+
+    def reduce(self, own, reduce_op):
+        assert reduce_op == "max"
+        self.asked.append(own.tolist())
+        return torch.maximum(own, torch.tensor([float(self.others), self.pace]))
+
+
+@pytest.fixture
+def until(monkeypatch):
+    """until(trainer, last, every=…, start=…): the iterations at which a process agrees with the other one."""
+    saved = []
+
+    def agreements(trainer, last, every=5, start=0, own=0):
+        ending = EndOnSignal(SimpleNamespace(max_iterations=999, save=lambda *words: saved.append(words)), every)
+        monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+        ending.on_train_start(trainer, SimpleNamespace(iteration=start))
+        ending.received = own
+        for iteration in range(start + 1, last + 1):
+            ending.on_train_batch_end(trainer, SimpleNamespace(iteration=iteration), {}, None, 0)
+            if len(trainer.asked) > len(at):
+                at.append(iteration)
+        return at
+
+    at = []
+    agreements.at, agreements.saved = at, saved
+    return agreements
 
 
 @pytest.mark.parametrize(
-    ("own", "others", "code"), [(0, True, 143), (signal.SIGINT, False, 130), (signal.SIGTERM, True, 143)]
+    ("own", "others", "code"),
+    [
+        (0, signal.SIGTERM, 143),
+        (0, signal.SIGINT, 130),
+        (signal.SIGINT, 0, 130),
+        (signal.SIGTERM, signal.SIGINT, 143),
+        (signal.SIGINT, signal.SIGTERM, 143),
+    ],
 )
-def test_several_processes_agree_before_they_end(own, others, code):
-    saved = []
-    ending = EndOnSignal(SimpleNamespace(max_iterations=99, save=lambda *arguments: saved.append(arguments)), every=5)
-    trainer = Several(others)
-    ending.received = own
-    for iteration in range(1, 5):
-        ending.on_train_batch_end(trainer, SimpleNamespace(iteration=iteration), {}, None, 0)
-    assert trainer.asked == 0, "an agreement costs a synchronisation"
+def test_several_processes_agree_on_the_signal_and_save_together(until, own, others, code):
     with pytest.raises(Interrupted) as ended:
-        ending.on_train_batch_end(trainer, SimpleNamespace(iteration=5), {}, None, 0)
+        until(Several(others), 5, own=own)
     assert ended.value.code == code
-    assert len(saved) == 1
+    assert len(until.saved) == 1
 
 
-def test_processes_that_got_no_signal_go_on():
-    trainer = Several(False)
-    ending = EndOnSignal(SimpleNamespace(max_iterations=99, save=None), every=5)
-    ending.on_train_batch_end(trainer, SimpleNamespace(iteration=5), {}, None, 0)
-    assert trainer.asked == 1
+def test_fast_processes_agree_at_multiples_only(until):
+    """And at their first iteration, to learn their pace."""
+    assert until(Several(), 16) == [1, 5, 10, 15]
+    assert until.saved == []
+
+
+def test_slow_processes_agree_by_the_pace_of_the_slowest(until):
+    """0.6 s an iteration: three of them pass within two seconds; multiples of `every` stay."""
+    assert until(Several(pace=0.6), 12, every=10, start=3) == [4, 7, 10]
+
+
+def test_an_iteration_of_a_minute_is_agreed_on_at_once(until):
+    assert until(Several(pace=60.0), 4, every=1000) == [1, 2, 3, 4]
+
+
+def test_the_pace_is_that_since_the_last_agreement(until, monkeypatch):
+    clock = iter([0.0, 4.0, 4.0, 4.5, 4.5])
+    monkeypatch.setattr(signals.time, "monotonic", lambda: next(clock))
+    trainer = Several()
+    assert until(trainer, 4) == [1, 2], "4 s for the first, then half a second: the next one would be at 5"
+    assert [pace for _, pace in trainer.asked] == [4.0, 0.5]
+
+
+def test_next_agreement():
+    assert signals.next_agreement(7, 0.001, 50) == 50
+    assert signals.next_agreement(50, 0.001, 50) == 100
+    assert signals.next_agreement(50, 0.1, 50) == 70
+    assert signals.next_agreement(95, 0.1, 50) == 100
+    assert signals.next_agreement(7, 0.0, 10**6) == 10**6

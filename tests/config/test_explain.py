@@ -2,14 +2,18 @@ import pytest
 from hydra.errors import HydraException
 
 from ganlab.config import resolvers
-from ganlab.config.explain import explain
+from ganlab.config.explain import _line, explain
 
 
 @pytest.fixture
 def told():
     """told("model=dcgn", …): the lines for overrides that Hydra refuses."""
     resolvers.register()
-    return lambda *overrides, folder=None: explain(overrides, folder, HydraException("first\nsecond")).splitlines()
+
+    def lines(*overrides, folder=None, sweep=False):
+        return explain(overrides, folder, HydraException("first\nsecond"), sweep).splitlines()
+
+    return lines
 
 
 def test_every_wrong_override_has_a_line(told):
@@ -79,3 +83,16 @@ def test_options_of_the_users_own_folder_are_known(told, tmp_path):
     (line,) = told("data=mein", folder=str(tmp_path))
     assert "nearest: mine" in line
     assert told("data=mine", folder=str(tmp_path)) == ["first"]
+
+
+@pytest.mark.parametrize(("name", "extra"), [("joblib", "sweeps"), ("slurm", "sweeps"), ("ray", "ray")])
+def test_a_sweep_whose_package_is_missing_says_what_to_install(name, extra):
+    error = HydraException(f"In 'hydra/config': Could not find 'hydra/launcher/{name}'")
+    line, culprit = _line(error, ["seed=1", f"sweep={name}"], ())
+    assert culprit == f"sweep={name}" and line.endswith(f"pip install 'ganlab[{extra}]'")
+
+
+def test_a_sweep_s_lists_are_not_what_is_wrong_with_it(told):
+    lines = told("model=gan,lsgan", "seed=range(3)", "trainer.log_evry=5,6", sweep=True)
+    assert len(lines) == 1
+    assert lines[0].startswith("trainer.log_evry=5: unknown key; nearest: trainer.log_every")

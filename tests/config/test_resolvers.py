@@ -87,3 +87,10 @@ def test_a_name_that_is_nowhere_has_no_mirror():
 def test_run_name(job):
     assert job("model=gan", "data=ring").hydra.run.dir.startswith("outputs/gan-ring/")
     assert job("model=gan", "data=ring", "name=first").hydra.run.dir.startswith("outputs/first/")
+
+
+def test_a_jobs_folder_is_one_folder_with_a_name_that_every_file_system_takes():
+    assert resolvers.job_folder(3, "model/networks=mlp,name='a b',x=$y") == "3_model.networks=mlp,name=a b,x=y"
+    assert resolvers.job_folder(0, "") == "0"
+    long = resolvers.job_folder(12, "key=value," * 100)
+    assert len(long) <= 150 and long.startswith("12_key=value,")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -132,8 +133,22 @@ def spoil_header(place):
 
 
 def change_a_name(place):
-    path = place / "rows.json"
+    path = place / "names"
     path.write_bytes(path.read_bytes().replace(b"a.png", b"z.png"))
+
+
+def lose_a_name(place):
+    path = place / "names"
+    path.write_bytes(path.read_bytes().partition(b"\0")[2])
+
+
+def remove_names(place):
+    (place / "names").unlink()
+
+
+def change_the_shape(place):
+    path = place / "rows.json"
+    path.write_bytes(path.read_bytes().replace(b"[3, 3, 8, 8]", b"[2, 3, 8, 8]"))
 
 
 def pickle_in_place(place):
@@ -154,7 +169,10 @@ def remove_images(place):
 
 @pytest.mark.parametrize(
     "damage",
-    [truncate, lengthen, spoil_header, change_a_name, pickle_in_place, other_array, empty_rows, remove_images],
+    [
+        *(truncate, lengthen, spoil_header, pickle_in_place, other_array, remove_images),
+        *(change_a_name, lose_a_name, remove_names, change_the_shape, empty_rows),
+    ],
 )
 def test_a_damaged_cache_is_built_anew_with_a_warning(folder, cache_dir, work, caplog, damage):
     opened(folder, cache_dir)
@@ -181,6 +199,24 @@ def test_a_map_outlives_its_replacement(folder, cache_dir):
     shutil.rmtree(cache_dir)
     second = opened(folder, cache_dir)
     assert values(first) == values(second) == [10, 20, 30]
+    assert first.names == second.names == NAMES
+
+
+def test_a_cache_is_opened_without_memory_for_its_images_and_names(tmp_path, monkeypatch):
+    names = [f"{number:040d}.png" for number in range(200_000)]
+    images = np.arange(200_000, dtype=np.uint32).view(np.uint8).reshape(-1, 1, 2, 2)
+    place = tmp_path / ("0" * 64)
+    place.mkdir()
+    cache.write_cache(place, images.reshape(20, 10_000, 1, 2, 2), names, {"left_out.png": "why"})
+    original, asked = cache._names_from, []
+    monkeypatch.setattr(cache, "_names_from", lambda listed: (asked.append(len(listed)), original(listed))[1])
+    tracemalloc.start()
+    found = cache._open(place)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert asked == [] and peak < 2.5 * cache.CHUNK < 45 * 200_000 / 3
+    assert np.array_equal(found.images, images) and found.skipped == {"left_out.png": "why"}
+    assert found.names == names and asked == [45 * 200_000 - 1]
 
 
 def test_a_corrupt_image_is_refused_by_name_and_leaves_nothing(folder, cache_dir):
@@ -290,3 +326,4 @@ def test_names_of_any_alphabet_and_odd_bytes(tmp_path, cache_dir):
         assert opened(folder, cache_dir, names=names).names == names
     checksum, _, content = (cache_dir / built(cache_dir)[0] / "rows.json").read_bytes().partition(b"\n")
     assert len(checksum) == 64 and json.loads(content)["shape"] == [4, 3, 8, 8]
+    assert (cache_dir / built(cache_dir)[0] / "names").read_bytes() == b"\0".join(map(os.fsencode, names))

@@ -1,4 +1,6 @@
 import pickle
+import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 
+from ganlab.data.cifar import read_batch
 from ganlab.data.image_source import to_bytes
 from ganlab.errors import DataError
 
@@ -73,3 +76,50 @@ def test_batches_of_any_pickle_protocol_are_read(loaded, cifar_files):
         samples, labels, _ = loaded("cifar10", f"root={cifar_files}").examples(5, "test")
         assert torch.equal(to_bytes(samples).flatten(1), torch.from_numpy(images))
         assert labels.tolist() == [3, 9]
+
+
+class Announcing:
+    """Pickles as an array of so many bytes, and holds none of them."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def __reduce__(self):
+        return np.ndarray, (self.shape, np.dtype("u1"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({"data": Announcing(2**20, 3072), "labels": [1]}, protocol=2),
+        pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": Announcing(2**33)}, protocol=2),
+        # a place in the memory of what was read that a C unpickler would make room for: 32 GiB
+        b"\x80\x02}r\xff\xff\xff\xff.",
+    ],
+    ids=["images", "labels", "memo"],
+)
+def test_what_announces_more_than_it_holds_is_refused(cifar_files, content):
+    path = cifar_files / "cifar-10-batches-py" / "test_batch"
+    path.write_bytes(content)
+    began = time.process_time()
+    with pytest.raises(DataError, match="not a CIFAR-10 batch"):
+        read_batch(path)
+    assert time.process_time() - began < 2
+
+
+def test_an_archive_of_a_strangers_is_not_unpacked(build, tmp_path, monkeypatch):
+    """torchvision asks for the checksum of the official one first, and fetches that if it is another."""
+
+    def unreachable(*arguments, **options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "payload").write_text("x")
+    with tarfile.open(root / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "payload", arcname="../escaped")
+        archive.add(tmp_path / "payload", arcname="cifar-10-batches-py/data_batch_1")
+    with pytest.raises(DataError, match="the download failed"):
+        build("cifar10", f"root={root}", "download=true").prepare_data()
+    assert not (tmp_path / "escaped").exists() and not (root / "cifar-10-batches-py").exists()

@@ -2,12 +2,21 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ganlab.data.decode import Preprocessing, UnreadableImage, decode, decode_all, image_suffixes
+from ganlab.data.decode import (
+    MOST_PIXELS,
+    Preprocessing,
+    UnreadableImage,
+    decode,
+    decode_all,
+    image_suffixes,
+    shape_of,
+)
 
 RED, GREEN, BLUE = (220, 30, 40), (20, 200, 60), (30, 60, 210)
 
@@ -181,3 +190,26 @@ def test_suffixes():
 def test_decoding_needs_no_torch():
     code = "import sys, ganlab.data.decode; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def png_of(width, height):
+    """A PNG of so many white pixels of a bit each, in a few hundred kilobytes at most."""
+    rows = zlib.compress((b"\0" + b"\xff" * -(-width // 8)) * height, 9)
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("read", [partial(decode, preprocessing=Preprocessing(1, 8)), shape_of], ids=["all", "header"])
+def test_a_small_file_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path, read):
+    """Between the bounds at which Pillow warns and at which it refuses."""
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_of(13_000, 12_000))
+    assert path.stat().st_size < 50_000 and MOST_PIXELS < 13_000 * 12_000 < 2 * Image.MAX_IMAGE_PIXELS
+    with pytest.raises(UnreadableImage, match=r"^13000×12000 pixels are more than the 134,217,728 that are decoded$"):
+        read(path)
+    path.write_bytes(png_of(20_000, 10))
+    read(path)

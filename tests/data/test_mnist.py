@@ -1,9 +1,13 @@
+import gzip
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 import torchvision
 
 from ganlab.data.image_source import to_bytes
+from ganlab.data.mnist import read_idx
 from ganlab.errors import DataError
 
 
@@ -115,3 +119,30 @@ def test_a_failed_download_is_one_line(build, tmp_path, monkeypatch):
         assert "\n" not in message
         assert f"data={name}: the download failed" in message and "Name or service not known" in message
         assert "by hand" in message
+
+
+def idx(shape, content):
+    return b"\0\0\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + content
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (idx([2, 28, 28], bytes(2 * 28 * 28 + 100_000_000)), "longer than it announces"),
+        (idx([2**31, 2**31], bytes(100)), "announces .* bytes, more than the 1,073,741,824 that are read"),
+        (idx([2**29], bytes(100)), "truncated"),
+        (idx([3] * 255, b""), "announces"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_no_more_is_unpacked_than_a_file_announces(tmp_path, content, said, suffix):
+    path = tmp_path / f"train-images-idx3-ubyte{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    del content
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=f"{path}: {said}"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()

@@ -1,13 +1,23 @@
 """Sweeps through the command line: a process a job, one folder, failures told and survived."""
 
+import csv
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from hydra_plugins.ganlab_process_launcher import objective_of
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobStatus
+
+from ganlab.config import resolvers
+from ganlab.config.paths import conf_folder
+from ganlab.tasks.sweeps.record import JobFailed, JobRecord
 
 TINY = [
     "model=gan",
@@ -19,29 +29,135 @@ TINY = [
     "trainer.progress=false",
     "logger=csv",
 ]
+SCORED = ["metrics.count=50", "metrics.monitor=w2", "data.test_count=100"]
+TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
+HELPERS = Path(__file__).parents[1] / "tasks"
 
 
 def sweep(folder, *words, **variables):
-    environment = {**os.environ, **variables, "OMP_NUM_THREADS": "1", "MASTER_PORT": "1", "PL_GLOBAL_SEED": "7"}
+    left = {"MASTER_PORT": "1", "PL_GLOBAL_SEED": "7", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "x", "NODE_RANK": "1"}
+    environment = {**os.environ, **variables, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HELPERS), **left}
     return subprocess.run(
         [sys.executable, "-m", "ganlab", "-m", *TINY, *words],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=240,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=280,
         start_new_session=True,
         # A shell lets what it starts in the background ignore Ctrl-C; this is about one in the foreground.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
-def test_a_failing_job_is_reported_and_the_others_go_on(tmp_path):
-    # devices=99 passes the check of the configuration and is refused by the machine.
-    done = sweep(tmp_path, "trainer.devices=99,1", "trainer.accelerator=cpu")
+def witness(folder, *more):
+    """An override of callbacks.extra: the witness, and what shall happen; `folder` is where it writes."""
+    folder.mkdir(exist_ok=True)
+    return f"[{','.join([f'{{_target_: provoking.Witness, folder: {folder}}}', *more])}]"
+
+
+def provoke(kind, **options):
+    words = ", ".join(f"{key}: {value}" for key, value in {"iteration": 2, **options}.items())
+    return f"{{_target_: provoking.{kind}, {words}}}"
+
+
+def folder_of(start):
+    (folder,) = (start / "outputs" / "sweeps" / "sweep").iterdir()
+    return folder
+
+
+def rows_of(folder):
+    with open(folder / "sweep.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def seen_in(folder):
+    return sorted((json.loads(path.read_text()) for path in folder.iterdir()), key=lambda seen: seen["rank"])
+
+
+def verify_two_ranks_of_one_job(seen, folder, *words):
+    """Both ranks are of one job: its overrides, its folder, one learning rate, one group, and nothing of others."""
+    assert [(one["rank"], one["world_size"]) for one in seen] == [(0, 2), (1, 2)]
+    for key in ("overrides", "lr", "seed", "folder", "group"):
+        assert seen[0][key] == seen[1][key], key
+    assert set(words) <= set(seen[0]["overrides"]) and Path(seen[0]["folder"]) == folder
+    for one in seen:
+        assert not [key for key in one["environment"] if key.startswith(("SLURM_", "PL_"))]
+        assert one["environment"].get("MASTER_PORT") != "1" and one["environment"].get("NODE_RANK") != "1"
+
+
+def verify_gone(*groups):
+    """No process of the jobs runs any more; it may take the system a moment to bury the last."""
+    patience = time.monotonic() + 10
+    while any(map(group_lives, groups)):
+        assert time.monotonic() < patience, "processes of a job are left"
+        time.sleep(0.1)
+
+
+def group_lives(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_job_that_loses_a_rank_is_recorded_and_the_next_one_trains_on_two_processes(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    extra = f"callbacks.extra={witness(killed, provoke('RankSignalAt', rank=1, name='SIGKILL'))},{witness(whole)}"
+    done = sweep(tmp_path, *SCORED, *TWO, "seed=3", "optimizer.generator.lr=0.003", extra)
     assert done.returncode == 1, done.stderr
-    assert "1 of 2 jobs failed" in done.stderr and "trainer.devices=99" in done.stderr
-    assert "Traceback" not in done.stderr
-    (folder,) = (tmp_path / "outputs" / "sweeps" / "sweep").iterdir()
-    results = list(folder.glob("*/results.json"))
-    assert len(results) == 1 and results[0].parent.name.startswith("1_")
-    assert json.loads(results[0].read_text())["seed"] == 0
+    assert "1 of 2 jobs failed: 0" in done.stderr
+    folder = folder_of(tmp_path)
+    first, second = rows_of(folder)
+    assert (first["job"], first["status"], first["objective"]) == ("0", "failed", "") and first["exit_code"] != "0"
+    assert (second["job"], second["status"], second["exit_code"]) == ("1", "completed", "0")
+    results = json.loads((folder / second["folder"] / "results.json").read_text())
+    assert float(second["objective"]) == results["objective"] and results["machine"]["processes"] == 2
+    assert (second["seed"], second["optimizer.generator.lr"], second["trainer.devices"]) == ("3", "0.003", "2")
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != ".locks") == [
+        first["folder"], second["folder"],
+    ]  # fmt: skip
+    assert "rank 1 was killed by SIGKILL" in done.stderr
+    verify_two_ranks_of_one_job(seen_in(killed), folder / first["folder"], "seed=3")
+    verify_two_ranks_of_one_job(seen_in(whole), folder / second["folder"], "optimizer.generator.lr=0.003")
+    verify_gone(*(one["group"] for path in (killed, whole) for one in seen_in(path)))
+    table = done.stdout.split("\n\n")[-1].splitlines()
+    assert table[0].split() == ["job", "overrides", "status", "w2", "seconds"]
+    assert table[-1] == f"sweep: {(folder / 'sweep.csv').relative_to(tmp_path)}"
+
+
+@pytest.mark.slow
+def test_a_grid_on_two_processes_a_job(tmp_path):
+    seen = tmp_path / "seen"
+    words = ["model=gan,lsgan", "seed=0,1,2", *TWO, f"callbacks.extra={witness(seen)}"]
+    done = sweep(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    folder = folder_of(tmp_path)
+    rows = rows_of(folder)
+    assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("gan", "lsgan") for s in "012"]
+    ranks = seen_in(seen)
+    assert len(ranks) == 12
+    for row in rows:
+        own = [one for one in ranks if Path(one["folder"]) == folder / row["folder"]]
+        verify_two_ranks_of_one_job(own, folder / row["folder"], f"model={row['model']}", f"seed={row['seed']}")
+    assert len([path for path in folder.iterdir() if path.is_dir() and path.name != ".locks"]) == 6
+
+
+@pytest.mark.slow
+def test_each_way_to_fail_is_survived(tmp_path):
+    ways = [
+        provoke("RankRaiseAt", rank=0),
+        provoke("RankRaiseAt", rank=1),
+        provoke("RankSignalAt", rank=0, name="SIGKILL"),
+        provoke("RankSignalAt", rank=1, name="SIGTERM", iteration=1),
+    ]
+    folders = [tmp_path / str(index) for index in range(len(ways))]
+    pairs = zip(folders, ways, strict=True)
+    extra = ",".join(witness(folder, way) for folder, way in pairs)
+    done = sweep(tmp_path, *TWO, "trainer.devices=99,2", f"callbacks.extra={extra}")
+    rows = rows_of(folder_of(tmp_path))
+    # The last one is ended by a signal to one of its ranks: it saves itself, and ends the sweep.
+    assert [row["status"] for row in rows] == ["failed"] * 7 + ["stopped"]
+    assert [row["exit_code"] for row in rows][:4] == ["2"] * 4 and not any(row["folder"] for row in rows[:4])
+    assert done.returncode == 143, done.stderr
+    verify_gone(*(one["group"] for folder in folders for one in seen_in(folder)))
 
 
 def test_all_jobs_are_checked_before_the_first_begins(tmp_path):
@@ -53,44 +169,60 @@ def test_all_jobs_are_checked_before_the_first_begins(tmp_path):
 
 
 def test_ctrl_c_lets_the_job_save_itself_and_starts_no_other(tmp_path):
-    helpers = Path(__file__).parents[1] / "tasks"
     stop = "callbacks.extra=[{_target_: provoking.SignalGroupAt, iteration: 1, name: SIGINT}]"
-    stopped = sweep(tmp_path, "seed=0,1", stop, PYTHONPATH=str(helpers))
+    stopped = sweep(tmp_path, "seed=0,1", stop)
     assert stopped.returncode == 130, stopped.stderr
     assert "Traceback" not in stopped.stderr
-    (folder,) = (tmp_path / "outputs" / "sweeps" / "sweep").iterdir()
-    (job,) = (path for path in folder.iterdir() if path.is_dir())
-    assert (job / "checkpoints" / "iteration_000001.ckpt").is_file()
+    folder = folder_of(tmp_path)
+    (row,) = rows_of(folder)
+    assert (row["status"], row["exit_code"]) == ("stopped", "130")
+    assert (folder / row["folder"] / "checkpoints" / "iteration_000001.ckpt").is_file()
 
 
-SWEEP = """
-import sys
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from ganlab.config import resolvers
-from ganlab.config.paths import conf_folder
+@pytest.fixture
+def returned(monkeypatch, tmp_path):
+    """returned("seed=0,1", ends=[…]): what the sweeper is given for jobs that end so, and the jobs; none is run."""
 
-resolvers.register()
-application = Hydra.create_main_hydra2("ganlab", create_config_search_path(str(conf_folder())))
-(jobs,) = application.multirun(config_name="config", task_function=None, overrides=sys.argv[1:])
-print("OBJECTIVES", *(job.return_value for job in jobs))
-"""
+    def sweep(*words, ends):
+        jobs, given = [], []
+
+        def ended(job):
+            jobs.append(job)
+            status, code, objective = ends[len(jobs) - 1]
+            return JobRecord(job.number, status, code, objective, 0.0, "")
+
+        resolvers.register()
+        application = Hydra.create_main_hydra2("ganlab", create_config_search_path(str(conf_folder())))
+        # Not before: Hydra looks for plugins by running their files again.
+        plugin = sys.modules["hydra_plugins.ganlab_process_launcher"]
+        launch = plugin.ProcessLauncher.launch
+        monkeypatch.setattr(plugin, "run_job", ended)
+        monkeypatch.setattr(plugin.ProcessLauncher, "launch", lambda *args, **more: given.extend(launch(*args, **more)))
+        monkeypatch.chdir(tmp_path)
+        try:
+            application.multirun("config", None, list(words), with_log_configuration=False)
+        except (TypeError, SystemExit) as error:  # what the sweeper itself makes of it is not asked here
+            given.append(error)
+        finally:
+            GlobalHydra.instance().clear()
+        return given, jobs
+
+    return sweep
 
 
-def test_the_sweeper_is_given_the_monitored_score_of_each_job(tmp_path):
-    words = [*TINY, "seed=0,1", "metrics.count=50", "metrics.monitor=w2", "data.test_count=100"]
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP, *words], cwd=tmp_path, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("OBJECTIVES")]
-    results = sorted(tmp_path.glob("outputs/sweeps/*/*/*/results.json"))
-    scored = [json.loads(path.read_text())["scores"]["metric/w2"]["value"] for path in results]
-    assert [[float(value) for value in line] for line in told] == [scored] and len(set(scored)) == 2
+def test_the_sweeper_is_given_the_score_of_each_job_and_failures_as_values(returned):
+    ends = [("completed", 0, 0.5), ("failed", -9, None), ("pruned", 3, 0.75)]
+    (first, second, third, _), jobs = returned("seed=0,1,2", "model/networks=mlp", ends=ends)
+    assert (first.return_value, third.return_value) == (0.5, 0.75)
+    assert second.status is JobStatus.FAILED
+    with pytest.raises(JobFailed, match="1 of 3 jobs failed:\n  job 1: exit code -9: seed=1"):
+        second.return_value  # noqa: B018
+    assert [list(job.overrides) for job in jobs][2] == ["seed=2", "model/networks=mlp"]
+    # One folder, whatever the keys look like.
+    assert [job.folder.parent == job.sweep for job in jobs] == [True] * 3
+    assert jobs[1].folder.name == "1_model.networks=mlp,seed=1"
 
 
-def test_a_job_that_scores_nothing_has_no_objective(tmp_path):
-    assert objective_of(tmp_path) is None
-    for content, value in (('{"objective": null}', None), ('{"objective": 2.5}', 2.5), ("{", None), ("[]", None)):
-        (tmp_path / "results.json").write_text(content)
-        assert objective_of(tmp_path) == value
+def test_a_job_that_the_user_stops_ends_the_sweep(returned):
+    (stopped,), jobs = returned("seed=0,1,2", ends=[("completed", 0, 0.5), ("stopped", 143, None)])
+    assert stopped.code == 143 and len(jobs) == 2

@@ -1,6 +1,9 @@
 """Real samples are looked at once: what is kept is found again if and only if nothing has changed."""
 
+import io
 import logging
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -137,3 +140,59 @@ def test_the_fingerprint_is_of_the_bytes_whatever_holds_them():
     assert not strided.is_contiguous() and fingerprint_of(strided) == fingerprint_of(SAMPLES)
     assert fingerprint_of(changed(8)) != fingerprint_of(SAMPLES)
     assert len(fingerprint_of(SAMPLES)) == 64
+
+
+def rewritten(path, change, compression=zipfile.ZIP_STORED):
+    """A cache file with one member changed: `change(name, content)` gives its new content."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+
+
+def announcing(count):
+    """The start of an .npy file of so many numbers."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count,)})
+    return file.getvalue()
+
+
+def test_a_file_that_announces_more_than_there_is_memory_is_computed_anew(tmp_path, caplog):
+    expected = reference(tmp_path)
+    (path,) = files(tmp_path)
+    rewritten(path, lambda name, old: announcing(10**14) if name == "covariance.npy" else old)
+    with caplog.at_level(logging.WARNING):
+        found = reference(tmp_path)
+    assert "is damaged" in caplog.text
+    assert torch.equal(found.observation.features, expected.observation.features)
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_not_unpacked(tmp_path, caplog):
+    reference(tmp_path)
+    (path,) = files(tmp_path)
+    bomb = announcing(25_000_000) + bytes(100_000_000)
+    rewritten(path, lambda name, old: bomb if name == "covariance.npy" else old, zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    try:
+        with caplog.at_level(logging.WARNING):
+            reference(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+    assert "announces more than it holds" in caplog.text
+
+
+def test_a_pickle_in_a_cache_file_is_not_run(tmp_path, caplog):
+    class Exploit:
+        def __reduce__(self):
+            return open, (str(tmp_path / "was_here"), "w")
+
+    reference(tmp_path)
+    (path,) = files(tmp_path)
+    payload = io.BytesIO()
+    np.lib.format.write_array(payload, np.array([Exploit()], dtype=object), allow_pickle=True)
+    rewritten(path, lambda name, old: payload.getvalue() if name == "mean.npy" else old)
+    with caplog.at_level(logging.WARNING):
+        reference(tmp_path)
+    assert "is damaged" in caplog.text and not (tmp_path / "was_here").exists()

@@ -271,11 +271,3 @@ def test_a_checkpoint_brings_back_the_count_the_optimizers_the_schedule_and_the_
     for name, weight in whole.state_dict().items():
         assert torch.equal(second.state_dict()[name], weight), name
     assert [scheduler.last_epoch for scheduler in second._schedulers.values()] == [6, 6]
-
-
-def test_compiling_leaves_the_names_of_the_weights(make_gan):
-    model = make_gan()
-    names = list(model.state_dict())
-    model.compile_networks()
-    assert list(model.state_dict()) == names
-    assert all(getattr(model, name)._compiled_call_impl is not None for name in model.trained_networks)

@@ -76,14 +76,6 @@ def test_batch_norm_is_refused():
         model.prepare_training(optimizers={}, seed=0, max_iterations=1)
 
 
-@pytest.mark.parametrize(("encoder", "compiled"), [(SIGMOID, True), ({}, False)])
-def test_what_needs_second_derivatives_is_not_compiled(encoder, compiled):
-    model = make(ContractiveAE, encoder=encoder)
-    model.compile_networks()
-    assert (model.autoencoder.encoder._compiled_call_impl is not None) == compiled
-    assert model.autoencoder.decoder._compiled_call_impl is not None
-
-
 def test_the_closed_form_is_refused_where_it_does_not_hold():
     with pytest.raises(ConfigError, match="contraction_method=closed: it holds for one sigmoid layer"):
         make(ContractiveAE, widths=[5], encoder=SIGMOID, contraction_method="closed")

@@ -394,16 +394,6 @@ def test_a_run_too_short_for_every_turn_is_refused():
     make_lapgan(3, train_levels="together", max_iterations=2)
 
 
-def test_every_level_is_compiled_unless_a_penalty_differentiates_it_twice(monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
-    for options, players in [({}, ["generator", "discriminator"]), ({"r1": 1.0}, ["generator"])]:
-        model = make_lapgan(2, **options)
-        model.compile_networks()
-        assert compiled == [level for player in players for level in getattr(model, player).levels]
-        compiled.clear()
-
-
 def test_the_configuration_makes_the_papers_model(settings):
     config = settings("model=lapgan", "data=digits", "model.levels=3")
     assert config["model"]["prior"] == "uniform" and config["model"]["condition_size"] == 0

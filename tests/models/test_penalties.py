@@ -134,11 +134,3 @@ def test_under_autocast_the_penalty_is_that_of_full_precision(make_gan, tiny_dat
     full, mixed = logged(), logged(MixedPrecision("bf16-mixed", "cpu"))
     assert mixed["penalty/r1"] == full["penalty/r1"]
     assert mixed["score/real"] != full["score/real"], "autocast was on"
-
-
-def test_with_a_penalty_the_discriminator_is_not_compiled(make_gan):
-    for options, compiled in (({}, True), ({"r1": 0.1}, False)):
-        model = make_gan(**options)
-        model.compile_networks()
-        assert (model.discriminator._compiled_call_impl is not None) == compiled
-        assert model.generator._compiled_call_impl is not None

@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning import Callback
+
+from ganlab.errors import DataError
 
 
 class SignalAt(Callback):
@@ -52,11 +57,11 @@ class DigestAt(Callback):
 
 
 class SignalGroupAt(SignalAt):
-    """Ctrl-C as a terminal sends it: to every process of the group."""
+    """Ctrl-C as a terminal sends it to a sweep: to every process of the group that started the job."""
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if pl_module.iteration == self.iteration - 1:
-            os.killpg(os.getpgid(0), self.number)
+            os.killpg(os.getpgid(os.getppid()), self.number)
 
 
 class CountHooks(Callback):
@@ -75,3 +80,107 @@ class CountHooks(Callback):
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         with open(self.file, "w") as file:
             json.dump({**self.counts, "global_step": trainer.global_step}, file)
+
+
+class OnRank(Callback):
+    """Does something on one rank, at the start of iteration `iteration`."""
+
+    def __init__(self, iteration: int, rank: int) -> None:
+        self.iteration = iteration
+        self.rank = rank
+
+    def do(self) -> None:
+        raise NotImplementedError
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.iteration == self.iteration - 1 and trainer.global_rank == self.rank:
+            self.do()
+
+
+class RankSignalAt(OnRank):
+    """A rank gets a signal."""
+
+    def __init__(self, iteration: int, rank: int, name: str) -> None:
+        super().__init__(iteration, rank)
+        self.number = getattr(signal, name)
+
+    def do(self) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+class RankRaiseAt(OnRank):
+    """A rank meets a fault of the program, or with `mistake` a mistake that a user is told in a line."""
+
+    def __init__(self, iteration: int, rank: int, mistake: bool = False) -> None:
+        super().__init__(iteration, rank)
+        self.error = DataError("photo.png: cannot be read") if mistake else ArithmeticError("a fault of the program")
+
+    def do(self) -> None:
+        raise self.error
+
+
+class RankBusyAt(OnRank):
+    """A rank is busy for so many seconds, as one that evaluates is; the others wait for it."""
+
+    def __init__(self, iteration: int, rank: int, seconds: float) -> None:
+        super().__init__(iteration, rank)
+        self.seconds = seconds
+
+    def do(self) -> None:
+        time.sleep(self.seconds)
+
+
+class SlowIterations(Callback):
+    """Makes each iteration last so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        time.sleep(self.seconds)
+
+
+class DieSaving(OnRank):
+    """A rank is killed while a checkpoint is being made, after iteration `iteration`."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        pass
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if pl_module.iteration == self.iteration and trainer.global_rank == self.rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Witness(Callback):
+    """Writes what each process of a job is told and has, as `folder`/<its number>.json.
+
+    `meet`: training begins when so many processes have written; a test of jobs that must run at the same time.
+    """
+
+    TELLING = ("SLURM_", "PL_", "MASTER_", "NODE_RANK", "CUDA_VISIBLE_DEVICES")
+
+    def __init__(self, folder: str, meet: int = 1) -> None:
+        self.folder = Path(folder)
+        self.meet = meet
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        seen = {
+            "process": os.getpid(),
+            "group": os.getpgid(0),
+            "rank": trainer.global_rank,
+            "world_size": trainer.world_size,
+            "overrides": [word for word in HydraConfig.get().overrides.task],
+            "lr": [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups],
+            "seed": pl_module.seed,
+            "folder": str(Path(trainer.default_root_dir).absolute()),
+            "cores": sorted(os.sched_getaffinity(0)),
+            "threads": torch.get_num_threads(),
+            "environment": {key: value for key, value in os.environ.items() if key.startswith(self.TELLING)},
+        }
+        file = self.folder / f"{os.getpid()}.json"
+        file.with_suffix(".part").write_text(json.dumps(seen))
+        file.with_suffix(".part").rename(file)
+        patience = time.monotonic() + 120
+        while len(list(self.folder.glob("*.json"))) < self.meet:
+            assert time.monotonic() < patience, "the others have not come"
+            time.sleep(0.05)

@@ -66,6 +66,8 @@ def test_an_interrupted_run_says_how_to_go_on_on_standard_error(tmp_path, monkey
     assert told.err.strip() == (
         f"stopped after iteration 42; saved. Go on with: {console.python()} -m ganlab resume=run"
     )
+    console.say_interrupted(tmp_path / "run", 42, trust=True)
+    assert capsys.readouterr().err.endswith("-m ganlab resume=run trust=true\n")
 
 
 def test_the_interpreter_is_named_so_that_the_line_can_be_typed(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@ import os
 
 import pytest
 import torch
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from ganlab.errors import DeviceError
@@ -99,19 +98,6 @@ def test_fp16_elsewhere(accelerator):
     with pytest.raises(DeviceError, match=f"^trainer.precision=16-mixed: needs a CUDA device.* uses the {accelerator}"):
         devices.resolve_precision({"precision": "16-mixed"}, accelerator)
     assert devices.resolve_precision({"precision": "bf16-mixed"}, accelerator) == "bf16-mixed"
-
-
-def test_one_process_needs_no_strategy():
-    assert devices.choose_strategy(1, "cpu") == devices.choose_strategy(1, "cuda") == "auto"
-
-
-@pytest.mark.parametrize(("accelerator", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
-def test_two_processes(accelerator, backend):
-    strategy = devices.choose_strategy(2, accelerator)
-    assert isinstance(strategy, DDPStrategy)
-    assert strategy.process_group_backend == backend
-    # In each player's step the other one has no gradient.
-    assert strategy._ddp_kwargs["find_unused_parameters"] is True
 
 
 TINY, LARGE, CONVOLUTIONAL = nn.Linear(10, 10), nn.Linear(1000, 1000), nn.Sequential(nn.Conv2d(1, 1, 1))

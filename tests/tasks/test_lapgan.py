@@ -61,7 +61,7 @@ def test_a_run_that_was_stopped_within_a_levels_turn_goes_on_as_if_it_had_not_be
     assert whole.returncode == 0, whole.stderr
     stop = "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 8, name: SIGTERM}]"
     assert ganlab(*words, stop, tiny=False).returncode == 143
-    resumed = ganlab("resume=run", tiny=False)
+    resumed = ganlab("resume=run", "trust=true", tiny=False)
     assert resumed.returncode == 0, resumed.stderr
     one, other = (torch.load(tmp_path / f"{run}/checkpoints/last.ckpt", weights_only=True) for run in ("whole", "run"))
     assert one["iteration"] == other["iteration"] == 12

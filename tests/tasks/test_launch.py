@@ -7,6 +7,7 @@ import pytest
 from hydra.errors import HydraException
 
 from ganlab.tasks import launch
+from ganlab.tasks.sweeps.record import read_records
 
 
 def files(folder):
@@ -88,18 +89,56 @@ def test_a_resume_that_is_refused_changes_nothing(ganlab, trained):
     assert files(trained) == before
 
 
-def test_a_job_of_a_sweep_within_this_process_is_checked_like_a_run(ganlab, tmp_path):
-    done = ganlab(
-        "hydra.mode=MULTIRUN",
-        "hydra/launcher=basic",
-        "model.latent_dim=4,-1",
-        "hydra.sweep.dir=sweep",
-        "hydra.sweep.subdir=${hydra.job.num}",
+@pytest.fixture
+def same_process(ganlab, tmp_path):
+    """same_process("seed=0,1"): a sweep within one process: what it printed, and the jobs it recorded."""
+
+    def run(*words):
+        sweep = (
+            "hydra.mode=MULTIRUN",
+            "sweep=same_process",
+            "hydra.sweep.dir=sweep",
+            "hydra.sweep.subdir=${hydra.job.num}",
+        )
+        return ganlab(*sweep, *words), read_records(tmp_path / "sweep")
+
+    return run
+
+
+def test_a_job_that_is_refused_is_recorded_and_the_next_one_goes_on(same_process, tmp_path):
+    done, (refused, trained) = same_process("model.latent_dim=-1,4")
+    assert done.returncode == 1
+    assert "job 0: model.latent_dim=-1: must be greater than 0" in done.stderr and "Traceback" not in done.stderr
+    assert "1 of 2 jobs failed: 0" in done.stderr
+    assert (refused.status, refused.exit_code, refused.folder) == ("failed", 2, "")
+    assert (trained.status, trained.exit_code, trained.folder) == ("completed", 0, "1")
+    assert (tmp_path / "sweep" / "1" / "checkpoints" / "last.ckpt").is_file()
+    assert not (tmp_path / "sweep" / "0").exists()
+
+
+def test_a_job_with_a_fault_of_the_programs_shows_it_and_the_next_one_goes_on(same_process, monkeypatch):
+    import ganlab.tasks.train as train
+
+    build = train.building.build_model
+
+    def broken(settings):
+        if settings["seed"] == 0:
+            raise ArithmeticError("a fault")
+        return build(settings)
+
+    monkeypatch.setattr(train.building, "build_model", broken)
+    done, records = same_process("seed=0,1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "ArithmeticError: a fault" in done.stderr
+    assert [(one.status, one.exit_code) for one in records] == [("failed", 1), ("completed", 0)]
+
+
+def test_a_signal_to_a_sweep_within_this_process_ends_it(same_process):
+    done, records = same_process(
+        "seed=0,1", "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 3, name: SIGTERM}]"
     )
-    assert done.returncode == 2
-    assert "model.latent_dim=-1: must be greater than 0" in done.stderr and "Traceback" not in done.stderr
-    assert (tmp_path / "sweep" / "0" / "checkpoints" / "last.ckpt").is_file()
-    assert not (tmp_path / "sweep" / "1").exists()
+    assert done.returncode == 143, done.stderr
+    assert [(one.status, one.exit_code) for one in records] == [("stopped", 143)]
 
 
 def test_a_fault_of_the_program_is_a_traceback(ganlab, monkeypatch):

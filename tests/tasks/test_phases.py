@@ -34,7 +34,7 @@ def test_a_stopped_run_goes_on_in_its_phase(ganlab, tmp_path, stop):
     stopped = ganlab(*words, "hydra.run.dir=part", signal, tiny=False)
     assert stopped.returncode == 143, stopped.stderr
     assert torch.load(tmp_path / "part/checkpoints/last.ckpt", weights_only=True)["iteration"] == stop
-    resumed = ganlab("resume=part", tiny=False)
+    resumed = ganlab("resume=part", "trust=true", tiny=False)
     assert resumed.returncode == 0, resumed.stderr
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "part")
     assert one.keys() == other.keys()

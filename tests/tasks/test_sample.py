@@ -75,5 +75,5 @@ def test_a_strangers_checkpoint_that_names_a_command_is_refused_before_it_is_bui
     with pytest.raises(SystemExit) as refused:
         sample.main()
     assert refused.value.code == 2
-    assert "its configuration is not one of ganlab's" in capsys.readouterr().err
+    assert "its configuration names os.system, which is no component of ganlab's" in capsys.readouterr().err
     assert not (tmp_path / "was_here").exists()

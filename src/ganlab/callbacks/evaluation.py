@@ -42,7 +42,8 @@ class Evaluate(Callback):
     Scoring draws from generators of its own: training is the same, bit for bit, with and without it.
 
     Whenever the monitored score is the best so far, the checkpoint of that iteration is kept as
-    checkpoints/best.ckpt, and best.json beside it says by what.
+    checkpoints/best.ckpt, and best.json beside it says by what. It comes before `Checkpoints` at the end of an
+    iteration: a run that is killed never goes on from an iteration whose scores are not yet written down.
     """
 
     def __init__(
@@ -87,12 +88,13 @@ class Evaluate(Callback):
         # The ranks must agree on whether to save, since they save together.
         value: float | None = trainer.strategy.broadcast(values.get(monitored) if monitored else None)
         if value is not None and self._improves(value):
-            self.best = value
-            self.checkpoints.keep_best(trainer, pl_module)
-            if trainer.is_global_zero:
-                told = {"iteration": pl_module.iteration, "score": monitored, "value": value, "better": better}
-                told["protocol"] = self.scorer.protocol_digest
-                write_atomically(self.record, lambda file: file.write(json.dumps(told).encode()))
+            told = {"iteration": pl_module.iteration, "score": monitored, "value": value, "better": better}
+            told["protocol"] = self.scorer.protocol_digest
+            if self.checkpoints.save(trainer, pl_module, best=lambda: self._write(told)):
+                self.best = value
+
+    def _write(self, told: dict[str, Any]) -> None:
+        write_atomically(self.record, lambda file: file.write(json.dumps(told).encode()))
 
     def _improves(self, value: float) -> bool:
         if not math.isfinite(value):

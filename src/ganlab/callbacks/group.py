@@ -45,6 +45,9 @@ class CallbackGroup(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         self._forward("on_save_checkpoint", trainer, pl_module, checkpoint)
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        self._forward("on_load_checkpoint", trainer, pl_module, checkpoint)
+
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._forward("on_exception", trainer, pl_module, exception)
 

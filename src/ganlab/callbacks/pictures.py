@@ -22,6 +22,7 @@ from ganlab.callbacks.autoencoder_pictures import (
     ReconstructionPainter,
 )
 from ganlab.callbacks.code_pictures import LevelPainter, TraversalPainter
+from ganlab.callbacks.missed import Missed
 from ganlab.config.types import NonNegativeInt, PositiveInt
 from ganlab.errors import OutputError
 from ganlab.pictures import (
@@ -91,7 +92,7 @@ class SamplePictures(Callback):
         self.seed = seed
         self._painters: list[tuple[str, Painter]] = []
         self._drawn: int | None = None
-        self._warned = False
+        self._missed = Missed("pictures", "training goes on, and tries again with the next one", log)
 
     def path(self, iteration: int, kind: str = SAMPLES) -> Path:
         name = f"iteration_{iteration:06d}.png"
@@ -113,6 +114,7 @@ class SamplePictures(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._draw(trainer, pl_module)
+        self._missed.sum_up()
 
     def _draw(self, trainer: Trainer, model: Any) -> None:
         iteration = int(model.iteration)
@@ -132,9 +134,7 @@ class SamplePictures(Callback):
         try:
             save_atomically(picture, path)
         except OutputError as error:
-            if not self._warned:
-                log.warning("%s; training goes on", error)
-            self._warned = True
+            self._missed.tell(str(error))
 
     def _all_there(self, trainer: Trainer, model: Any, iteration: int) -> bool:
         """Whether the pictures of an iteration were drawn before: the last one is the sign that all are there."""

@@ -4,7 +4,6 @@ Hydra calls it after composing and before it makes a folder, so that a refused r
 """
 
 import os
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config.check import problems_of, unused_optimizers
+from ganlab.config.processes import end, meet, settle_processes, share_folder
+from ganlab.config.ranks import is_first, launched
 from ganlab.config.resume import rebase, task_overrides
 from ganlab.errors import ConfigError, GanlabError, OutputError
-from ganlab.files import claim_folder
+from ganlab.files import CLAIMED, claim_folder
 
 
 class CheckConfig(Callback):
@@ -28,19 +29,28 @@ class CheckConfig(Callback):
         try:
             prepare(config)
         except GanlabError as mistake:
-            print(mistake, file=sys.stderr)
-            raise SystemExit(mistake.exit_code) from None
+            end(mistake)
         except Exception:
             traceback.print_exc()
             raise SystemExit(1) from None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        world = launched()
+        if world is not None and world.processes > 1:
+            end(ConfigError(f"-m: {world}, and each would run the whole sweep; start a sweep as one process"))
 
 
 def prepare(config: DictConfig) -> None:
     """Check a composed configuration and settle its folder, both in place; raises `GanlabError`."""
     if config.get("resume") is not None:
         rebase(config)
-    check_job(config, task_overrides(config.hydra))
-    if "LOCAL_RANK" not in os.environ and config.get("resume") is None:
+    overrides = task_overrides(config.hydra)
+    check_job(config, overrides)
+    settle_processes(config, overrides)
+    world = launched()
+    if world is not None and world.processes > 1:
+        share_folder(config, meet(), settle_folder)
+    elif is_first() and config.get("resume") is None:
         settle_folder(config)
 
 
@@ -111,6 +121,8 @@ def settle_folder(config: DictConfig) -> None:
         wanted = Path(config.hydra.run.dir)
     except OmegaConfBaseException as error:
         raise ConfigError(f"hydra.run.dir: {_told(error)}") from None
+    if os.environ.get(CLAIMED) == str(wanted):
+        return
     if wanted.name in ("", ".."):
         raise OutputError(f"hydra.run.dir={wanted}: a run needs a folder of its own; name one")
     try:

@@ -10,6 +10,7 @@ from ganlab.config.nearest import nearest
 from ganlab.config.schema import OPTIMIZERS, RunConfig, component_schema
 from ganlab.config.scores import AUTO, problems_of_scores
 from ganlab.config.signature import TargetNotFound, is_importable, public_names
+from ganlab.errors import printable, shortened
 
 METADATA = ("_target_", "recommended", "trains")
 """Keys of a model that speak to the configuration and not to its constructor."""
@@ -33,6 +34,13 @@ def problems_of(config: Mapping[str, Any], derived: Collection[str] = ()) -> lis
     if isinstance(optimizers, Mapping):
         problems += [line for network, node in optimizers.items() for line in _optimizer_problems(node, network)]
     return _joined(_without_echoes(problems + _combination_problems(config), derived))
+
+
+def problems_of_run(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a configuration that a run has saved; an earlier version's may lack keys that came later."""
+    required = ("model", "data", "seed")
+    lines = problems_of(config)
+    return [line for line in lines if not line.endswith(": missing") or line.split(":")[0].split(".")[0] in required]
 
 
 def _key(line: str) -> str:
@@ -101,6 +109,13 @@ def _optimizer_problems(node: Any, network: str) -> list[str]:
     algorithm = node.get("algorithm") if isinstance(node, Mapping) else None
     if algorithm not in OPTIMIZERS:
         return [f"optimizer.{network}.algorithm={_shown(algorithm)}: unknown{nearest(str(algorithm), OPTIMIZERS)}"]
+    own = OPTIMIZERS[algorithm].model_fields.keys()
+    if own - node.keys() and node.keys() - own:
+        # Its keys are those of another algorithm: a line for each of them would not say how it is done.
+        return [
+            f"optimizer.{network}.algorithm={algorithm}: it has other keys than those that are set; "
+            f"choose it by optimizer={algorithm}"
+        ]
     return _validate(OPTIMIZERS[algorithm], node, prefix=("optimizer", network))
 
 
@@ -194,7 +209,7 @@ def _is_schema(known: Any) -> bool:
 
 def _shown(value: Any) -> str:
     text = repr(value) if isinstance(value, str) and (not value or " " in value) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return shortened(printable(text), 60)
 
 
 def _combination_problems(config: Mapping[str, Any]) -> list[str]:

@@ -8,21 +8,28 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config.nearest import nearest
 from ganlab.config.paths import conf_folder
+from ganlab.errors import typed
 
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
 """What Hydra raises for overrides that cannot be composed."""
+EXTRAS = {"ray": "ray"}
+"""Which extra of this package brings what a sweep of that name needs; all others need `sweeps`."""
 
 
-def explain(overrides: Sequence[str], config_dir: str | None, original: Exception) -> str:
-    """Lines that say what is wrong with the overrides that Hydra refused; `original` if nothing else is found."""
+def explain(overrides: Sequence[str], config_dir: str | None, original: Exception, sweep: bool = False) -> str:
+    """Lines that say what is wrong with the overrides that Hydra refused; `original` if nothing else is found.
+
+    `sweep`: they may hold several values, of which the first is looked at.
+    """
     GlobalHydra.instance().clear()
-    remaining = list(overrides)
+    remaining = [_first_of(override) for override in overrides] if sweep else list(overrides)
     lines: list[str] = []
     search = (f"hydra.searchpath=[file://{Path(config_dir).resolve()}]",) if config_dir else ()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -33,15 +40,31 @@ def explain(overrides: Sequence[str], config_dir: str | None, original: Exceptio
                 line, culprit = _line(error, remaining, search)
                 if culprit is None:
                     break
-                lines.append(line)
+                lines.append(line.replace(culprit, typed(culprit)) if culprit else line)
                 remaining.remove(culprit)
             else:
                 break
     return "\n".join(lines) or _first_line(original)
 
 
+def _first_of(override: str) -> str:
+    """An override with the first of its values: model=gan for model=gan,lsgan."""
+    try:
+        (parsed,) = OverridesParser.create().parse_overrides([override])
+        if not parsed.is_sweep_override():
+            return override
+        first = next(parsed.sweep_string_iterator())
+    except (HydraException, StopIteration):
+        return override
+    return f"{override.partition('=')[0]}={first}"
+
+
 def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tuple[str, str | None]:
     message = str(error)
+    for override in overrides:
+        extra = EXTRAS.get(override.removeprefix("sweep="), "sweeps") if override.startswith("sweep=") else None
+        if extra and "Could not find 'hydra/" in message:
+            return f"{override}: needs a package that is not installed: pip install 'ganlab[{extra}]'", override
     unreadable = getattr(error, "override", None)
     if unreadable in overrides:
         return f"{unreadable}: cannot be read as key=value ({_first_line(error)})", unreadable
@@ -58,10 +81,15 @@ def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tu
         key = override.lstrip("+~").partition("=")[0]
         if key and (f"'{key}'" in message or f"'{key}@" in message):
             return f"{override}: unknown key{_nearest_key(key, _choices(overrides), search)}", override
-    for override in overrides:
+    for override in sorted(overrides, key=_is_plain):
         if f"'{override}'" in message or f" {override}" in message or not _composes(override, search):
             return f"{override}: {_first_line(error)}", override
     return "", None
+
+
+def _is_plain(override: str) -> bool:
+    """Whether it is key=value without signs; such ones are tried last, for each try takes a while."""
+    return re.fullmatch(r"\w+(\.\w+)*=[\w.,\[\]-]*", override) is not None
 
 
 def _composes(override: str, search: tuple[str, ...]) -> bool:
@@ -106,4 +134,5 @@ def _names(node: Any, prefix: str) -> list[str]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

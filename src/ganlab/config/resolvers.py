@@ -5,6 +5,10 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 CELEBA_ATTRIBUTES = 40
+LONGEST_NAME = 150
+"""Characters of a folder's name: file systems stop at 255 bytes."""
+_IN_NAMES = str.maketrans({"/": ".", "'": None, '"': None, "\\": None, "$": None})
+"""A slash would make a folder in a folder; the others mean something to Hydra, which is given the name again."""
 
 
 def recommended(algorithm: str, key: str, default: Any, *, _root_: DictConfig, _parent_: DictConfig) -> Any:
@@ -44,10 +48,17 @@ def sweep_name(*, _root_: DictConfig) -> str:
     return _root_.get("name") or "sweep"
 
 
+def job_folder(number: Any, overrides: str) -> str:
+    """The name of a job's folder in its sweep's: its number, and of its overrides what a file system takes."""
+    name = f"{number}_{overrides}".translate(_IN_NAMES)
+    return name[:LONGEST_NAME].rstrip("_,. ")
+
+
 def register() -> None:
     """Make the resolvers known; calling it twice does no harm."""
     OmegaConf.register_new_resolver("recommended", recommended, replace=True)
     OmegaConf.register_new_resolver("mirrored", mirrored, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
     OmegaConf.register_new_resolver("condition_size", condition_size, replace=True)

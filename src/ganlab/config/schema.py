@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from ganlab.config.signature import parameters_of
-from ganlab.config.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from ganlab.config.types import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+)
 
 
 class Strict(BaseModel):
@@ -83,6 +90,8 @@ class TrainerConfig(Strict):
     checkpoint_every: PositiveInt | None
     keep_checkpoints: PositiveInt
     compile: bool
+    compile_mode: Literal["auto", "default", "reduce-overhead", "max-autotune"]
+    tf32: bool
     channels_last: bool | Literal["auto"]
     threads: PositiveInt | Literal["auto"]
     progress: bool
@@ -97,10 +106,23 @@ def _with_target(node: dict[str, Any]) -> dict[str, Any]:
 Extra = Annotated[dict[str, Any], AfterValidator(_with_target)]
 
 
+class PruningConfig(Strict):
+    """The study that ends a trial of a search which does badly: its journal, and the trial's number in it."""
+
+    journal: str | None
+    trial: NonNegativeInt | None
+
+
 class CallbacksConfig(Strict):
     """What watches a run; `extra` takes any Lightning callbacks by `_target_`."""
 
-    sample_rows: PositiveInt
+    sample_rows: Annotated[int, Field(gt=0, le=100)]
+    guards: bool
+    not_finite: Literal["stop", "skip", "roll_back"]
+    most_skipped: NonNegativeInt
+    most_roll_backs: NonNegativeInt
+    roll_back_factor: PositiveFraction
+    pruning: PruningConfig
     extra: list[Extra]
 
 
@@ -132,6 +154,7 @@ class RunConfig(Strict):
     name: str | None
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     resume: str | None
+    trust: bool
     model: dict[str, Any]
     data: dict[str, Any]
     optimizer: dict[str, dict[str, Any]]

@@ -57,12 +57,20 @@ def is_importable(target: str) -> bool:
 
 def public_names(module: str) -> list[str]:
     """Names of the classes and functions that a module defines itself."""
-    tree = _parse(_source(module))
-    return [
-        node.name
-        for node in tree.body
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_")
-    ]
+    return _public(module, (ast.ClassDef, ast.FunctionDef))
+
+
+def defined_names(module: str, *, functions: bool) -> list[str]:
+    """Names of the classes, or of the functions, that a module defines itself; none if there is no such module."""
+    try:
+        return _public(module, (ast.FunctionDef,) if functions else (ast.ClassDef,))
+    except TargetNotFound:
+        return []
+
+
+def _public(module: str, kinds: tuple[type[ast.stmt], ...]) -> list[str]:
+    body = _parse(_source(module)).body
+    return [node.name for node in body if isinstance(node, kinds) and not node.name.startswith("_")]  # type: ignore[attr-defined]
 
 
 def _source(module: str) -> Path:

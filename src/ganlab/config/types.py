@@ -9,10 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-PositiveInt = Annotated[int, Field(gt=0)]
-WarmupUpdates = Annotated[int, Field(gt=0, le=1000)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**12)]
+"""A count. What has more is a slip of the finger, and would overflow where counts are multiplied."""
+NonNegativeInt = Annotated[int, Field(ge=0, lt=2**63)]
+"""A count or a seed."""
+FewTimes = Annotated[int, Field(gt=0, le=1000)]
+"""How often something is done or stacked within an iteration, all of which is in memory together."""
+WarmupUpdates = FewTimes
 """Updates in one iteration, whose batches are in memory together."""
-NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]

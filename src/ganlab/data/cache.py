@@ -1,13 +1,16 @@
 """Decoded images on the disk: made once, named by their content, mapped and never read as a whole.
 
     <cache_dir>/<content key>/images.npy   uint8 [n, channels, height, width]
-    <cache_dir>/<content key>/rows.json    a checksum, then the names of the rows and what was skipped
+    <cache_dir>/<content key>/names        the name of each row, UTF-8, with a zero byte between two
+    <cache_dir>/<content key>/rows.json    a checksum, then the shape, the names' length and checksum, what was skipped
     <cache_dir>/listings/<listing key>     the content key that belonged to a folder as it was listed
 
 The content key is a hash of names, bytes and preprocessing: a copied or touched folder finds its cache, a
 changed byte does not. To compute it all bytes are read; a folder whose listing (names, sizes, times) is
 known skips that. A cache is built under a temporary name and renamed when whole, so that none is ever
 seen half made, and of two processes that build the same one the first to finish wins.
+
+To open a cache takes no memory: images and names are mapped, and the names become strings when they are asked for.
 """
 
 import hashlib
@@ -17,14 +20,15 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from ganlab.config.ranks import is_first
 from ganlab.data.decode import Preprocessing, decode_all, in_threads
 from ganlab.errors import DataError, GanlabError, OutputError
 from ganlab.files import write_atomically
@@ -33,21 +37,32 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-FORMAT = 1
-"""Raise it when the same key would hold other pixels: it is part of every key."""
+FORMAT = 2
+"""Raise it when the same key would hold other pixels, or in other files: it is part of every key."""
+ENCODING = ("utf-8", "surrogateescape")
+SEPARATOR = "\0"
+"""The one character that no file's name holds."""
 HEADER = 128
 """Bytes before the first pixel of images.npy."""
+CHUNK = 2**20
+"""Bytes of the names that are read at once for their checksum."""
 STALE = 24 * 3600
 """Seconds after which a build that nobody finished is removed."""
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """`images` [n, channels, size, size], the name of each row, and the files left out with the reason."""
+    """`images` [n, channels, size, size], a map; the files left out, with the reason; and the rows' names."""
 
     images: np.ndarray
-    names: list[str]
     skipped: dict[str, str]
+    mapped_names: np.ndarray
+    """Their bytes, which outlive the file as the images do."""
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each row: read and made anew at every call, since a million strings take 80 MB."""
+        return _names_from(self.mapped_names.tobytes())
 
 
 def decoded_images(
@@ -74,8 +89,9 @@ def _listing_key(folder: Path, names: Sequence[str], preprocessing: Preprocessin
     digest = hashlib.sha256(_preamble(preprocessing))
     digest.update(os.fsencode(folder.resolve()))
     for name in names:
-        # The time of change too: a program can set the others back.
-        status = os.stat(folder / name)
+        # The time of change too: a program can set the others back. Joined as text: a Path for each takes longer
+        # than all the rest.
+        status = os.stat(f"{folder}/{name}")
         digest.update(os.fsencode(name) + f"\0{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}\0".encode())
     return digest.hexdigest()
 
@@ -112,20 +128,27 @@ def _open(place: Path) -> DecodedImages | None:
     if not place.is_dir():
         return None
     try:
-        checksum, _, content = (place / "rows.json").read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != checksum:
-            raise ValueError("rows.json does not match its checksum")
-        rows = json.loads(content)
+        rows = _read_rows(place / "rows.json")
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
         if images.dtype != np.uint8 or list(images.shape) != rows["shape"]:
             raise ValueError(f"images.npy holds {images.dtype} {images.shape}")
         if (place / "images.npy").stat().st_size != HEADER + images.nbytes:
             raise ValueError("images.npy has another length than it says")
+        names = place / "names"
+        if names.stat().st_size != rows["names_length"] or _checksum_of_file(names) != rows["names_checksum"]:
+            raise ValueError("names does not match its checksum")
+        return DecodedImages(images, rows["skipped"], np.memmap(names, np.uint8, mode="r"))
     except (OSError, ValueError, KeyError, EOFError) as error:
         log.warning("the cache %s is damaged (%s): it is built anew", place, error)
         _remove(place)
         return None
-    return DecodedImages(images, rows["names"], rows["skipped"])
+
+
+def _read_rows(path: Path) -> dict[str, Any]:
+    checksum, _, content = path.read_bytes().partition(b"\n")
+    if _checksum(content).encode() != checksum:
+        raise ValueError("rows.json does not match its checksum")
+    return json.loads(content)
 
 
 def _build(
@@ -155,27 +178,61 @@ def _build(
 def _fill(target: Path, folder: Path, names: Sequence[str], preprocessing: Preprocessing, skip_corrupt: bool) -> None:
     kept: list[str] = []
     skipped: dict[str, str] = {}
-    decoded = decode_all([folder / name for name in names], preprocessing)
-    with (target / "images.npy").open("wb") as file:
-        file.write(bytes(HEADER))
+
+    def images() -> Iterator[np.ndarray]:
+        decoded = decode_all([folder / name for name in names], preprocessing)
         for name, image in zip(names, _with_progress(decoded, "decoding", len(names)), strict=True):
             if isinstance(image, str):
                 if not skip_corrupt:
                     raise _refusal(folder, name, image)
                 skipped[name] = image
             else:
-                file.write(image.tobytes())
                 kept.append(name)
+                yield image
         if not kept:
             raise DataError(f"{folder}: none of its {len(names)} images can be read ({names[0]}: {skipped[names[0]]})")
-        shape = (len(kept), preprocessing.channels, preprocessing.size, preprocessing.size)
+
+    write_cache(target, images(), kept, skipped)
+
+
+def write_cache(target: Path, images: Iterable[np.ndarray], names: Sequence[str], skipped: dict[str, str]) -> None:
+    """Fill an empty folder: `images`, each uint8 [channels, size, size], or several at once [n, channels, size, size];
+    the name of each, read when all images are written; and the files left out, with the reason."""
+    shape: tuple[int, ...] = ()
+    with (target / "images.npy").open("wb") as file:
+        file.write(bytes(HEADER))
+        for image in images:
+            file.write(image.tobytes())
+            shape = image.shape[-3:]
+        shape = (len(names), *shape)
         file.seek(0)
         file.write(_npy_header(shape))
         _flush(file)
-    content = json.dumps({"shape": shape, "names": kept, "skipped": skipped}).encode()
-    with (target / "rows.json").open("wb") as file:
-        file.write(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
-        _flush(file)
+    listed = SEPARATOR.join(names).encode(*ENCODING)
+    content: dict[str, Any] = {"shape": shape, "skipped": skipped}
+    content |= {"names_length": len(listed), "names_checksum": _checksum(listed)}
+    text = json.dumps(content).encode()
+    for name, written in (("names", listed), ("rows.json", _checksum(text).encode() + b"\n" + text)):
+        with (target / name).open("wb") as file:
+            file.write(written)
+            _flush(file)
+
+
+def _names_from(listed: bytes) -> list[str]:
+    return listed.decode(*ENCODING).split(SEPARATOR)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=32).hexdigest()
+
+
+def _checksum_of_file(path: Path) -> str:
+    """The same of a file, which is never in memory as a whole."""
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
@@ -237,4 +294,8 @@ def _with_progress(items: Iterator[Item], what: str, total: int) -> Iterator[Ite
     from rich.progress import track
 
     console = Console(stderr=True)
-    return iter(track(items, what, total=total, console=console, transient=True, disable=not console.is_terminal))
+    return iter(
+        track(
+            items, what, total=total, console=console, transient=True, disable=not (console.is_terminal and is_first())
+        )
+    )

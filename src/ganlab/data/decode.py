@@ -7,6 +7,7 @@ they need no guard in a user's script and cannot deadlock with torch's own threa
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -23,6 +24,8 @@ Resampling = Literal["bilinear", "bicubic", "lanczos"]
 
 REFUSED_FORMATS = {"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"}
 """Formats that run another program, or that Pillow names and does not decode."""
+MOST_PIXELS = 2**27
+"""Pixels of an image that is decoded, 134 million: a file of a few kilobytes can announce any number."""
 FEW = 64
 """Files up to which threads are not worth starting."""
 ORIENTATION = 0x0112
@@ -76,11 +79,13 @@ def shape_of(path: Path) -> tuple[int, int, int]:
     Raises `UnreadableImage`.
     """
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with _opened(path) as image:
             width, height = image.size
             # Of a PNG it would be looked for by decoding all of it.
             turned = image.format in CAMERAS and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             gray = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+    except UnreadableImage:
+        raise
     except Exception as error:
         raise _unreadable(error) from error
     return (1 if gray else 3, *((width, height) if turned else (height, width)))
@@ -90,7 +95,7 @@ def _decoded(
     path: Path, channels: Literal[1, 3], background: Background, fit: Callable[[Image.Image], Image.Image]
 ) -> np.ndarray:
     try:
-        with Image.open(path, formats=_formats()) as image:
+        with _opened(path) as image:
             image.load()
             upright = _upright(image)
             flat = _flattened(upright, background)
@@ -103,6 +108,19 @@ def _decoded(
     except Exception as error:
         raise _unreadable(error) from error
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image whose header has been read; raises `UnreadableImage` for one that is too large to be decoded.
+
+    Pillow itself warns from 89 million pixels on, and refuses twice as many.
+    """
+    with Image.open(path, formats=_formats()) as image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise UnreadableImage(f"{width}×{height} pixels are more than the {MOST_PIXELS:,} that are decoded")
+        yield image
 
 
 def _unreadable(error: Exception) -> UnreadableImage:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -76,7 +77,7 @@ class DecodedData(ImageDataModule):
 
         Rows are ordered by a hash of their names, so that the first ones are of every class.
         """
-        order = torch.tensor([stable_share(name) for name in names], dtype=torch.float64).argsort()
+        order = _shares(names).argsort()
         parts = (order[~in_test[order]], order[in_test[order]])
         if not len(parts[0]):
             raise DataError(f"{self.root}: no images to train on beside the {len(parts[1])} held out")
@@ -172,12 +173,17 @@ def held_out_by_hash(names: Sequence[str], share: float) -> Tensor:
 
     Whether a name is in it depends on that name, so images that are added move no others.
     """
-    shares = torch.tensor([stable_share(f"test/{name}") for name in names], dtype=torch.float64)
+    shares = _shares(names, "test/")
     chosen = shares < share
     if len(names) > 1 and 0 < share < 1:
         chosen[shares.argmin()] = True
         chosen[shares.argmax()] = False
     return chosen
+
+
+def _shares(names: Sequence[str], prefix: str = "") -> Tensor:
+    """Float64 [n]; without a list of as many objects, which a million names would feel."""
+    return torch.from_numpy(np.fromiter((stable_share(prefix + name) for name in names), np.float64, len(names)))
 
 
 def _walk(folder: Path, prefix: str, suffixes: frozenset[str], above: frozenset[str]) -> Iterator[str]:
@@ -197,6 +203,6 @@ def _walk(folder: Path, prefix: str, suffixes: frozenset[str], above: frozenset[
 
 @rank_zero_only
 def _warn_of_skipped(folder: Path, decoded: DecodedImages) -> None:
-    count, total = len(decoded.skipped), len(decoded.skipped) + len(decoded.names)
+    count, total = len(decoded.skipped), len(decoded.skipped) + len(decoded.images)
     named = ", ".join(f"{name} ({reason})" for name, reason in list(decoded.skipped.items())[:20])
     log.warning("%s: %d of %d images cannot be read and are left out: %s", folder, count, total, named)

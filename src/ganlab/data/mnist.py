@@ -3,6 +3,7 @@
 import gzip
 import math
 import zlib
+from io import BufferedReader
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,10 @@ from ganlab.data.image_module import resize, with_channels
 from ganlab.data.image_source import MemoryImages
 from ganlab.errors import DataError
 
+MOST = 2**30
+"""Bytes of an array that is read from an idx file: more than twenty times MNIST's training images."""
+CHUNK = 2**24
+"""Bytes that are unpacked at a time."""
 PADDED = 32
 """Pixels along a side of a 28x28 image with its margin, which other sizes are scaled from."""
 
@@ -91,19 +96,34 @@ def read_labelled_images(folder: Path, part: str, num_classes: int) -> tuple[Ten
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The array of unsigned bytes in an idx file, gzipped or not; raises `DataError` if it is damaged."""
+    """The array of unsigned bytes in an idx file, gzipped or not; raises `DataError` if it is damaged.
+
+    No more is unpacked than the array that the file announces, and that has a bound: a few bytes can unpack to many.
+    """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _read_array(file, path)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it anew") from error
+
+
+def _read_array(file: gzip.GzipFile | BufferedReader, path: Path) -> np.ndarray:
     # Magic number: two zero bytes, 0x08 for unsigned bytes, the number of dimensions.
-    if len(data) < 4 or data[:3] != b"\0\0\x08":
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08":
         raise DataError(f"{path}: not an idx file of unsigned bytes; fetch it anew")
-    start = 4 + 4 * data[3]
-    shape = tuple(int.from_bytes(data[place : place + 4], "big") for place in range(4, start, 4))
-    if len(data) != start + math.prod(shape):
-        raise DataError(f"{path}: truncated ({len(data)} bytes of {start + math.prod(shape)}); fetch it anew")
-    return np.frombuffer(bytearray(data), np.uint8, offset=start).reshape(shape)
+    header = file.read(4 * magic[3])
+    shape = tuple(int.from_bytes(header[place : place + 4], "big") for place in range(0, len(header), 4))
+    announced = math.prod(shape)
+    if announced > MOST:
+        raise DataError(f"{path}: announces {announced:,} bytes, more than the {MOST:,} that are read; fetch it anew")
+    data = bytearray()
+    while len(data) <= announced and (part := file.read(min(announced + 1 - len(data), CHUNK))):
+        data += part
+    if len(data) != announced:
+        wrong = "longer than it announces" if len(data) > announced else f"truncated ({len(data)} bytes of {announced})"
+        raise DataError(f"{path}: {wrong}; fetch it anew")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _existing(path: Path) -> Path | None:

@@ -11,6 +11,7 @@ from ganlab.counting import UpdatePlan
 from ganlab.data.batch import Batch
 from ganlab.data.hashing import stable_seed
 from ganlab.data.labels import SomeRows, drawn_with_labels, labelled_rows, verify_count
+from ganlab.data.prefetch import Prefetched
 from ganlab.data.source import FiniteSource, InfiniteSource
 from ganlab.data.stream import BatchStream
 from ganlab.errors import DataError
@@ -64,8 +65,9 @@ class LabDataModule(LightningDataModule):
             self._verify_labels(train)
             self.train, self.test = train, test
 
-    def train_dataloader(self) -> BatchStream:
-        """An endless iterable of `Batch`, from `start_iteration` on; it has no length."""
+    def train_dataloader(self) -> BatchStream | Prefetched:
+        """An endless iterable of `Batch`, from `start_iteration` on; it has no length. For a GPU that does not hold the
+        data the next batches are made while a step runs."""
         if not hasattr(self, "train"):
             self.setup()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -88,7 +90,11 @@ class LabDataModule(LightningDataModule):
         labelled = None
         if self.wants_labelled:
             labelled = stream(self.labelled_source(source), stable_seed("labelled", self.seed), None)
-        return stream(source, self.seed, labelled)
+        batches = stream(source, self.seed, labelled)
+        device = accelerator_of(self)
+        if device.type != "cuda" or (isinstance(source, FiniteSource) and source.index_device.type == "cuda"):
+            return batches
+        return Prefetched(batches, device)
 
     @property
     def extractor(self) -> str | None:

@@ -117,6 +117,9 @@ def _read(path: Path, key: str) -> dict[str, np.ndarray] | None:
     """The arrays of a cache file; None if there is none, or a damaged one. Each array is verified by its checksum."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            # It was written uncompressed: only a damaged one, or a stranger's, announces more than its own length.
+            if sum(part.file_size for part in file.zip.infolist()) > path.stat().st_size:
+                raise ValueError("it announces more than it holds")
             arrays = {name: file[name] for name in file.files}
         if str(arrays.pop("key")) != key:
             raise ValueError("it belongs to other samples")
@@ -124,7 +127,16 @@ def _read(path: Path, key: str) -> dict[str, np.ndarray] | None:
             raise ValueError("it is not complete")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         log.warning("the cache file %s is damaged (%s): it is computed anew", path, reason_of(error))
         return None
     return arrays

@@ -2,12 +2,12 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ganlab.config.types import Component, Decay, PositiveInt
+from ganlab.config.types import Component, Decay, FewTimes, PositiveInt
 from ganlab.counting import UpdatePlan
 from ganlab.errors import ConfigError
 from ganlab.models.base import Measurements, averaged, build_network
@@ -29,6 +29,15 @@ class Round:
     latents: Tensor
     condition: Tensor | None
     labelled: Any = None
+
+
+class Said(NamedTuple):
+    """A player's loss with its graph; what is logged of it, and the verdicts that it is made of, without."""
+
+    loss: Tensor
+    measured: Measurements
+    real: Verdict | None
+    fake: Verdict
 
 
 class AdversarialModel(Techniques):
@@ -66,7 +75,7 @@ class AdversarialModel(Techniques):
         *,
         generator: Component,
         discriminator: Component,
-        discriminator_updates: PositiveInt = 1,
+        discriminator_updates: FewTimes = 1,
         ema_decay: Decay = 0.0,
         balanced: bool = False,
         longest_streak: PositiveInt | None = 5,
@@ -129,7 +138,7 @@ class AdversarialModel(Techniques):
         parts = self._parts(batch)
         measured = self._train_the_weaker(parts) if self.balanced else self._alternate(parts)
         self.finish_iteration()
-        if self.generator_ema is not None:
+        if self.generator_ema is not None and (self.gate is None or self.gate.admitted("generator")):
             self.generator_ema.update(self.generator, self.iteration)
         return measured
 
@@ -166,7 +175,7 @@ class AdversarialModel(Techniques):
     def _train_the_weaker(self, parts: list[tuple[Any, ...]]) -> Measurements:
         """One update, of the player whose loss is larger before it; the discriminator's is the mean of its parts."""
         with torch.no_grad():
-            losses = torch.stack([self._both_losses(self.answer(*part)) for part in parts]).mean(0)
+            losses = torch.stack([self.graphed("both_losses", self.answer(*part)) for part in parts]).mean(0)
         if self._trainer is not None and self.trainer.world_size > 1:
             losses = self.trainer.strategy.reduce(losses, reduce_op="mean")  # type: ignore[assignment]
         weaker = int(losses[1] >= losses[0])
@@ -181,7 +190,7 @@ class AdversarialModel(Techniques):
             measured |= {f"balance/{player}": losses[index], f"updates/{player}": counts[index]}
         return measured
 
-    def _both_losses(self, given: Round) -> Tensor:
+    def both_losses(self, given: Round) -> Tensor:
         """The discriminator's loss, as the mean of its two parts, and the generator's: [2], comparable."""
         real = self.observe(self.presented(given.real), given.condition)
         fake = self.observe(self.presented(given.fakes), given.condition)
@@ -208,7 +217,11 @@ class AdversarialModel(Techniques):
     def answer(self, real: Tensor, condition: Tensor | None, labelled: Any = None) -> Round:
         """Generated samples in answer to real ones, as many, of the same conditions."""
         latents = self.draw_latents(len(real))
-        return Round(real, self.generator(latents, condition), latents, condition, labelled)
+        return Round(real, self.graphed("make", latents, condition), latents, condition, labelled)
+
+    def make(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        """The generator's samples of latents, with their graph."""
+        return self.generator(latents, condition)
 
     def _descend(self, player: Players, given: Round) -> Measurements:
         loss, measured = self.discriminator_loss(given) if player == "discriminator" else self.generator_loss(given)
@@ -223,9 +236,20 @@ class AdversarialModel(Techniques):
 
     # -- the losses -------------------------------------------------------------------------------------------
 
-    def discriminator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+    def discriminator_loss(self, given: Round) -> tuple[Tensor, Measurements]:
         """The whole loss with its graph, and what is logged of it."""
-        observe = observe or self.observe
+        said = self.graphed("discriminator_says", given)
+        measured = {"loss/discriminator": said.loss.detach()}
+        if self.measuring:
+            assert said.real is not None
+            measured |= said.measured | self.describe(given, said.real, said.fake)
+            if self.instance_noise > 0:
+                measured["instance_noise/std"] = said.loss.new_tensor(self.instance_noise_std)
+        return said.loss, measured
+
+    def discriminator_says(self, given: Round) -> "Said":
+        """The discriminator's loss, its terms by tag, and the verdicts that it is made of."""
+        observe = self.observer(given)
         real_seen, fakes_seen = self.presented(given.real), self.presented(given.fakes.detach())
         real, fake = observe(real_seen, given.condition), observe(fakes_seen, given.condition)
         on_real, on_fake = self._terms(real.scores, fake.scores)
@@ -234,23 +258,18 @@ class AdversarialModel(Techniques):
         if self.penalties.any:
             on_gradients, observed = self.gradient_penalties(real_seen, fakes_seen, given.condition, observe)
             terms = terms | on_gradients
-        loss = sum(terms.values(), on_real + on_fake)
-        measured = {"loss/discriminator": loss.detach()}
-        if self.measuring:
-            measured |= {
-                "loss/discriminator_real": on_real.detach(),
-                "loss/discriminator_fake": on_fake.detach(),
-                **{tag: term.detach() for tag, term in terms.items()},
-                **observed,
-                **self.describe(given, real, fake),
-            }
-            if self.instance_noise > 0:
-                measured["instance_noise/std"] = loss.new_tensor(self.instance_noise_std)
-        return loss, measured
+        measured = {"loss/discriminator_real": on_real, "loss/discriminator_fake": on_fake, **terms, **observed}
+        return Said(sum(terms.values(), on_real + on_fake), _without_graph(measured), real.detach(), fake.detach())
 
-    def generator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+    def generator_loss(self, given: Round) -> tuple[Tensor, Measurements]:
         """The whole loss with its graph, and what is logged of it."""
-        observe = observe or self.observe
+        said = self.graphed("generator_says", given)
+        measured = {"loss/generator": said.loss.detach()}
+        return said.loss, measured | said.measured if self.measuring else measured
+
+    def generator_says(self, given: Round) -> "Said":
+        """The generator's loss, its further terms by tag, and the verdicts that it is made of."""
+        observe = self.observer(given)
         fake = observe(self.presented(given.fakes), given.condition)
         real = None
         if self.generator_sees_real or self.relativistic != "none":
@@ -258,10 +277,11 @@ class AdversarialModel(Techniques):
                 real = observe(self.presented(given.real), given.condition)
         terms = self.generator_extras(given, real, fake) | self.historical_penalty("generator")
         loss = sum(terms.values(), self._generator_term(real, fake))
-        measured = {"loss/generator": loss.detach()}
-        if self.measuring:
-            measured |= {tag: term.detach() for tag, term in terms.items()}
-        return loss, measured
+        return Said(loss, _without_graph(terms), real, fake.detach())
+
+    def observer(self, given: Round) -> Observe:
+        """Who judges the samples of a round."""
+        return self.observe
 
     def _terms(self, real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
         """The discriminator's two terms, of relative scores if they are asked for."""
@@ -370,3 +390,7 @@ class AdversarialModel(Techniques):
             answers = self.observe(samples.to(self.dtype), None).answers
         assert answers is not None
         return answers
+
+
+def _without_graph(measured: Measurements) -> Measurements:
+    return {tag: value.detach() for tag, value in measured.items()}

@@ -101,13 +101,6 @@ class AutoencodingModel(GenerativeModel):
         self.regulariser.verify(self.autoencoder.encoder)
         super().prepare_training(**decided)
 
-    def compile_networks(self) -> None:
-        """Both coders for themselves, since training calls them so."""
-        self.autoencoder.decoder.compile()
-        # Compiled code has no second derivatives.
-        if not self.regulariser.differentiates(self.autoencoder.encoder):
-            self.autoencoder.encoder.compile()
-
     # -- one iteration ------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Measurements:
@@ -124,7 +117,7 @@ class AutoencodingModel(GenerativeModel):
     def _updated(self, network: str, batch: Any) -> Measurements:
         measured: Measurements = {}
         for samples, condition in self._parts(batch):
-            loss, measured = self.loss_of(network, self.values_of(samples), condition)
+            loss, measured = self.graphed("loss_of", network, self.values_of(samples), condition)
             self.descend(loss)
         self.update(network)
         return measured

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import lightning
 import torch
@@ -13,12 +13,26 @@ from torch.nn.functional import one_hot
 from ganlab.config.types import NonNegativeInt, PositiveInt, SampleShape
 from ganlab.counting import Phase, UpdatePlan
 from ganlab.models.averaging import WeightAverage
+from ganlab.models.between_ranks import average_gradients, share_buffers, share_state
+from ganlab.models.compiled import Ahead, CompiledTraining
 from ganlab.models.optimization import build_optimizer, build_schedule, clip_gradients
 
 _PLAIN_ATTRIBUTES = frozenset({"_current_fx_name", "iteration", "measuring"})
 
 Measurements = dict[str, Tensor]
 """From tag to detached scalar tensor; nothing is read from the device until it is logged."""
+
+
+class Gate(Protocol):
+    """Says of each update whether it is taken; it is shown the losses whose gradients make it."""
+
+    def show(self, loss: Tensor) -> None: ...
+
+    def admits(self, network: str) -> bool: ...
+
+    def admitted(self, network: str) -> bool:
+        """Whether no update of a network was refused in this iteration."""
+        ...
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -81,6 +95,9 @@ class GenerativeModel(lightning.LightningModule):
         self.gradient_scaling = False
         self.through_lightning = False
         self.channels_last = False
+        self.ahead = Ahead()
+        self.compiled: CompiledTraining | None = None
+        self.gate: Gate | None = None
         self._noise: torch.Generator | None = None
         self._parameters_of: dict[str, list[nn.Parameter]] = {}
         self._optimizer_of: dict[str, Any] = {}
@@ -109,10 +126,24 @@ class GenerativeModel(lightning.LightningModule):
         if self.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def compile_networks(self) -> None:
-        """Compile each trained network in place; names in the state dict stay as they are."""
+    def compile_training(self, tell: Callable[[str], None] | None = None, **options: Any) -> None:
+        """Compile what training computes of tensors: networks, losses, penalties. All else, sampling among it, and the
+        names in the state dict stay as they are. `tell` takes a line if it fails; `options` of `torch.compile`."""
         for name in self.trained_networks:
-            self.network(name).compile()
+            self.parameters_of(name)
+        self.compiled = CompiledTraining(self, tell, **options)
+
+    def graphed(self, name: str, *arguments: Any) -> Any:
+        """What the method of that name gives, by compiled graphs if the run has them.
+
+        Such a method takes tensors, words and dataclasses of both; its random numbers are from `draw_shared`, and what
+        changes from iteration to iteration from `number`.
+        """
+        return getattr(self, name)(*arguments) if self.compiled is None else self.compiled(name, *arguments)
+
+    def number(self, name: str) -> Any:
+        """A property that the iteration decides: a float, or in compiled graphs a scalar tensor in its place."""
+        return self.ahead.number(lambda: getattr(self, name))
 
     def configure_optimizers(self) -> Any:
         configured = []
@@ -135,6 +166,10 @@ class GenerativeModel(lightning.LightningModule):
         self._schedulers = dict(zip(self._schedulers, known, strict=True))
         for name in self.trained_networks:
             self._set_trainable(name, True)
+
+    def share_state(self) -> None:
+        """Begin with the weights and buffers of rank 0 on all ranks."""
+        share_state(self)
 
     # -- networks and phases --------------------------------------------------------------------------------------
 
@@ -183,14 +218,23 @@ class GenerativeModel(lightning.LightningModule):
     # -- one iteration ----------------------------------------------------------------------------------------
 
     def begin_iteration(self) -> None:
-        """Make this iteration's randomness a function of (seed, iteration, rank)."""
-        if self._noise is None or self._noise.device != self.device:
-            self._noise = torch.Generator(self.device)
-        self._noise.manual_seed(derived_seed("noise", self.seed, self.iteration))
+        """Make this iteration's randomness a function of (seed, iteration, rank), and buffers those of rank 0."""
+        if self._trainer is not None and self.trainer.world_size > 1:
+            share_buffers(self)
+        if self.compiled is not None:
+            self.compiled.begin_step()
+        self.noise.manual_seed(derived_seed("noise", self.seed, self.iteration))
         own = derived_seed("global", self.seed, self.iteration, self.global_rank)
         torch.default_generator.manual_seed(own)
         if self.device.type == "cuda":
             torch.cuda.default_generators[self.device.index or 0].manual_seed(own)
+
+    @property
+    def noise(self) -> torch.Generator:
+        """Where the iteration's draws for the global batch come from, on the model's device."""
+        if self._noise is None or self._noise.device != self.device:
+            self._noise = torch.Generator(self.device)
+        return self._noise
 
     def finish_iteration(self) -> None:
         """Count, move the learning rates along their schedules, and end the run after its last iteration."""
@@ -203,13 +247,18 @@ class GenerativeModel(lightning.LightningModule):
                 scheduler.step()
 
     def update(self, network: str) -> None:
-        """One step of a network's optimizer, then its gradients are dropped.
+        """One step of a network's optimizer, unless `gate` refuses it; then its gradients are dropped.
 
         Lightning's wrapper of an optimizer costs as much as a small network's fused step. It is needed for
         fp16, where the scaler stands between gradient and step, and for callbacks of the user's own,
         which may count on all of its hooks.
         """
         optimizer = self._optimizer_of[network]
+        if self.trainer.world_size > 1:
+            average_gradients(self.parameters_of(network))
+        if self.gate is not None and not self.gate.admits(network):
+            optimizer.zero_grad()
+            return
         if self.through_lightning:
             optimizer.step()
         else:
@@ -226,10 +275,12 @@ class GenerativeModel(lightning.LightningModule):
     def descend(self, loss: Tensor) -> None:
         """Add the gradients of a loss; with accumulation, its share of them.
 
-        Lightning's `manual_backward` is needed where a scaler, another process or a user's callback has a part in it.
+        Lightning's `manual_backward` is needed where a scaler or a user's callback has a part in it.
         """
+        if self.gate is not None:
+            self.gate.show(loss)
         share = loss / self.accumulate if self.accumulate > 1 else loss
-        if self.through_lightning or self.trainer.world_size > 1:
+        if self.through_lightning:
             self.manual_backward(share)
         else:
             share.backward()
@@ -246,6 +297,9 @@ class GenerativeModel(lightning.LightningModule):
 
     def draw_shared(self, count: int, *shape: int, draw: Callable[..., Tensor]) -> Tensor:
         """This rank's part of what is drawn for the global batch: [count, *shape]."""
+        return self.ahead.drawn(lambda: self._drawn_shared(count, shape, draw))
+
+    def _drawn_shared(self, count: int, shape: tuple[int, ...], draw: Callable[..., Tensor]) -> Tensor:
         world = self.trainer.world_size if self._trainer is not None else 1
         drawn = draw(count * world, *shape, generator=self._noise, device=self.device, dtype=torch.float32)
         return drawn[self.global_rank * count : (self.global_rank + 1) * count].to(self.dtype)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import NonNegativeFloat, PositiveInt
+from ganlab.config.types import FewTimes, NonNegativeFloat
 from ganlab.errors import ConfigError
 from ganlab.models.autoencoding import AutoencodingModel
 from ganlab.models.base import Measurements
@@ -40,9 +40,6 @@ class Contraction(Regulariser):
                 "choose model/coders=sigmoid_layer"
             )
 
-    def differentiates(self, encoder: nn.Module) -> bool:
-        return not self._closed(encoder)
-
     def _closed(self, encoder: nn.Module) -> bool:
         return self.method == "closed" or (self.method == "auto" and is_sigmoid_layer(encoder))
 
@@ -71,7 +68,7 @@ class ContractiveAE(AutoencodingModel):
         *,
         contraction: NonNegativeFloat = 0.1,
         contraction_method: Literal["auto", "closed", "exact", "hutchinson"] = "auto",
-        probes: PositiveInt = 1,
+        probes: FewTimes = 1,
         **common: Any,
     ) -> None:
         super().__init__(**common)

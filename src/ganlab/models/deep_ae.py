@@ -5,7 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import Decay, NonNegativeFloat, NonNegativeInt, PositiveInt
+from ganlab.config.types import Decay, FewTimes, NonNegativeFloat, NonNegativeInt
 from ganlab.errors import ConfigError
 from ganlab.models.base import Measurements
 from ganlab.models.phased import PhasedAutoencoder
@@ -38,7 +38,7 @@ class DeepAE(PhasedAutoencoder):
     def __init__(
         self,
         *,
-        cd_steps: PositiveInt = 1,
+        cd_steps: FewTimes = 1,
         visible_means: bool = True,
         initial_momentum: Decay = 0.5,
         momentum_from: NonNegativeInt = 100,

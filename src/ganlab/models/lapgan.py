@@ -96,29 +96,36 @@ class LAPGAN(GAN):
         games = []
         for level in self.trained_levels:
             residuals, low_pass = bands[level]
-            fakes = self.generator.make(level, parts[level], low_pass, condition)
+            fakes = self.graphed("make_level", level, parts[level], low_pass, condition)
             games.append(LevelRound(residuals, fakes, parts[level], condition, level=level, low_pass=low_pass))
         return PyramidRound(games[0].real, games[0].fakes, latents, condition, labelled, games=tuple(games))
 
-    def discriminator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+    def make_level(self, level: int, latents: Tensor, low_pass: Tensor | None, condition: Tensor | None) -> Tensor:
+        """A level's generated residuals of low-pass images, or images, with their graph."""
+        return self.generator.make(level, latents, low_pass, condition)
+
+    def discriminator_loss(self, given: Round) -> tuple[Tensor, Measurements]:
         """The sum of the trained levels' losses, and what is logged of them."""
         if not isinstance(given, PyramidRound):
-            return super().discriminator_loss(given, observe)
-        losses = [super(LAPGAN, self).discriminator_loss(game, self.observer(game)) for game in given.games]
+            return super().discriminator_loss(given)
+        losses = [super(LAPGAN, self).discriminator_loss(game) for game in given.games]
         return self._joined("discriminator", given, losses)
 
-    def generator_loss(self, given: Round, observe: Observe | None = None) -> tuple[Tensor, Measurements]:
+    def generator_loss(self, given: Round) -> tuple[Tensor, Measurements]:
         """The sum of the trained levels' losses, and what is logged of them."""
         if not isinstance(given, PyramidRound):
-            return super().generator_loss(given, observe)
-        losses = [super(LAPGAN, self).generator_loss(game, self.observer(game)) for game in given.games]
+            return super().generator_loss(given)
+        losses = [super(LAPGAN, self).generator_loss(game) for game in given.games]
         return self._joined("generator", given, losses)
 
-    def observer(self, game: LevelRound) -> Observe:
+    def observer(self, given: Round) -> Observe:
         """A level's discriminator, with the low-pass images that its residuals belong to."""
+        if not isinstance(given, LevelRound):
+            return super().observer(given)
+        level, low_pass = given.level, given.low_pass
 
         def observe(residuals: Tensor, condition: Tensor | None) -> Verdict:
-            return Verdict(self.discriminator.judge(game.level, residuals, game.low_pass, condition))
+            return Verdict(self.discriminator.judge(level, residuals, low_pass, condition))
 
         return observe
 
@@ -144,12 +151,6 @@ class LAPGAN(GAN):
                 f"trainer.max_iterations={self.max_iterations}: {self.levels} levels in turn "
                 f"need at least {self.levels} iterations"
             )
-
-    def compile_networks(self) -> None:
-        """Each level for itself, since training calls them so; as in the base, none that a gradient penalty needs."""
-        players = [self.generator] if self.penalties.any else [self.generator, self.discriminator]
-        for level in (level for player in players for level in player.levels):
-            level.compile()
 
     @torch.no_grad()
     def stages(self, latents: Tensor, condition: Tensor | None = None) -> list[Tensor]:

@@ -20,10 +20,6 @@ class Regulariser(nn.Module):
     def verify(self, encoder: nn.Module) -> None:
         """Raise `ConfigError` for an encoder with which the price cannot be told."""
 
-    def differentiates(self, encoder: nn.Module) -> bool:
-        """Whether the price is on the encoder's derivatives, so that training needs the second ones."""
-        return False
-
     def corrupted(self, values: Tensor, draw: Draw) -> Tensor:
         """What the encoder is shown in place of the values, [n, *sample_shape]."""
         return values

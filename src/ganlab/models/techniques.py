@@ -69,9 +69,9 @@ class Techniques(GenerativeModel):
         """What the discriminator is shown of samples: augmented, under this iteration's instance noise."""
         if self.augment:
             samples = augmented(samples, self.augment, self.draw_shared(len(samples), SHARES, draw=torch.rand))
-        if self.instance_noise_std > 0:
-            noise = self.draw_shared(*samples.shape, draw=torch.randn)
-            samples = samples + self.instance_noise_std * noise
+        std = self.number("instance_noise_std") if self.instance_noise > 0 else 0.0
+        if isinstance(std, Tensor) or std > 0:
+            samples = samples + std * self.draw_shared(*samples.shape, draw=torch.randn)
         return samples
 
     @property
@@ -128,9 +128,3 @@ class Techniques(GenerativeModel):
                 f"model.discriminator: with {type(layer).__name__} the score of one sample depends on the others, "
                 f"and a penalty on its gradient means nothing; set model.discriminator.{remedy}"
             )
-
-    def compile_networks(self) -> None:
-        """As in the base; but compiled code has no second derivatives, and penalties on gradients need them."""
-        for name in self.trained_networks:
-            if name != "discriminator" or not self.penalties.any:
-                getattr(self, name).compile()

@@ -105,7 +105,7 @@ class VAE(AutoencodingModel):
             weights = log_weights(losses, codes, mean, log_variance)
             loss = -importance_weighted_bound(weights).mean()
         else:
-            loss = losses.mean() + self.current_beta * self._priced(kl)
+            loss = losses.mean() + self.number("current_beta") * self._priced(kl)
         measured = {"loss/autoencoder": loss.detach()}
         if self.measuring:
             measured |= self._told(losses.detach().mean(), kl.detach().sum(1).mean(), mean.detach())
@@ -127,8 +127,8 @@ class VAE(AutoencodingModel):
             "loss/reconstruction": reconstruction,
             "loss/kl": kl,
             "elbo": -(reconstruction + kl),
-            "kl/beta": kl.new_tensor(self.current_beta),
-            "latents/active": kl.new_tensor(float(active_units(means))),
+            "kl/beta": kl.new_zeros(()) + self.number("current_beta"),
+            "latents/active": active_units(means).to(kl),
         }
 
     # -- the two distributions ----------------------------------------------------------------------------------

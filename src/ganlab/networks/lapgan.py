@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import PositiveFloat, PositiveInt, PyramidShape
+from ganlab.config.types import FewTimes, PositiveFloat, PositiveInt, PyramidShape
 from ganlab.networks.auto import given
 from ganlab.networks.conditioning import EmbeddedPlane
 from ganlab.networks.dcgan import COARSEST, DCGANDiscriminator, DCGANGenerator, downward, initialise
@@ -38,7 +38,7 @@ class ResidualGenerator(nn.Module):
         *,
         sample_shape: PyramidShape,
         width: PositiveInt = 32,
-        depth: PositiveInt = 2,
+        depth: FewTimes = 2,
     ) -> None:
         super().__init__()
         channels, size, _ = sample_shape
@@ -115,7 +115,7 @@ class PyramidGenerator(nn.Module):
         *,
         sample_shape: PyramidShape,
         width: PositiveInt = 32,
-        depth: PositiveInt = 2,
+        depth: FewTimes = 2,
         coarsest: Literal["auto", "mlp"] = "auto",
         coarsest_width: PositiveInt | None = None,
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganlab.config.types import NonNegativeInt, PositiveFloat, PositiveInt, SampleShape
+from ganlab.config.types import FewTimes, NonNegativeInt, PositiveFloat, PositiveInt, SampleShape
 from ganlab.networks.conditioning import join_features
 from ganlab.networks.minibatch import MinibatchDiscrimination
 from ganlab.networks.spectral import constrain
@@ -36,7 +36,7 @@ class MLPGenerator(nn.Module):
         *,
         sample_shape: SampleShape,
         width: PositiveInt = 128,
-        depth: PositiveInt = 3,
+        depth: FewTimes = 3,
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class MLPDiscriminator(nn.Module):
         *,
         sample_shape: SampleShape,
         width: PositiveInt = 128,
-        depth: PositiveInt = 3,
+        depth: FewTimes = 3,
         norm: Literal["batch", "none", "spectral"] = "none",
         gain: PositiveFloat = 1.0,
         minibatch_kernels: NonNegativeInt = 0,

@@ -16,6 +16,11 @@ class Verdict(NamedTuple):
     features: Tensor | None = None
     answers: Tensor | None = None
 
+    def detach(self) -> "Verdict":
+        """The same without a graph."""
+        features = None if self.features is None else self.features.detach()
+        return Verdict(self.scores.detach(), features, None if self.answers is None else self.answers.detach())
+
 
 _RESHAPING = (
     "Squeeze",

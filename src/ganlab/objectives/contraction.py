@@ -37,6 +37,9 @@ def jacobian_norm_estimate(encode: Encode, inputs: Tensor, probes: Tensor) -> Te
 
 def _squared_products(encode: Encode, inputs: Tensor, probes: Tensor | None) -> Iterator[Tensor]:
     """‖Jᵀv‖², [n], for each probe; without probes, for each code's unit vector."""
+    if torch.compiler.is_compiling():
+        yield from _traceable_products(encode, inputs, probes)
+        return
     trained = torch.is_grad_enabled()
     with torch.enable_grad():
         inputs = inputs.detach().requires_grad_()
@@ -46,3 +49,12 @@ def _squared_products(encode: Encode, inputs: Tensor, probes: Tensor | None) -> 
     for probe in probes:
         (product,) = torch.autograd.grad(codes, inputs, probe.to(codes.dtype), create_graph=trained, retain_graph=True)
         yield product.square().flatten(1).sum(1)
+
+
+def _traceable_products(encode: Encode, inputs: Tensor, probes: Tensor | None) -> Iterator[Tensor]:
+    """The same in a form that compiled code can differentiate once more."""
+    codes, pulled = torch.func.vjp(encode, inputs.detach())  # type: ignore[misc]
+    if probes is None:
+        probes = torch.eye(codes.shape[1], dtype=codes.dtype, device=codes.device)[:, None].expand(-1, *codes.shape)
+    for probe in probes:
+        yield pulled(probe.to(codes.dtype))[0].square().flatten(1).sum(1)

@@ -17,6 +17,9 @@ Score = Callable[[Tensor], Tensor]
 
 def input_gradients(score: Score, samples: Tensor) -> Tensor:
     """The gradient of each sample's score at that sample: [n, values of a sample], with a graph."""
+    if torch.compiler.is_compiling():
+        # The same in a form that compiled code can differentiate once more.
+        return torch.func.grad(lambda given: score(given).sum())(samples.detach()).flatten(1)
     samples = samples.detach().requires_grad_()
     (gradients,) = torch.autograd.grad(score(samples).sum(), samples, create_graph=True)
     return gradients.flatten(1)

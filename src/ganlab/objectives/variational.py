@@ -60,12 +60,12 @@ class RunningLogMeanExp:
         return self._log_sum - math.log(self.count)
 
 
-def active_units(means: Tensor, threshold: float = 0.01) -> int:
+def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
     """How many latents' posterior means [n, latents] vary over the data by more than `threshold` (Burda et al. 2015).
 
-    `threshold` is of a variance.
+    `threshold` is of a variance. The count is a scalar tensor.
     """
-    return int((means.var(0, correction=0) > threshold).sum())
+    return (means.var(0, correction=0) > threshold).sum()
 
 
 def bits_per_dim(nats: Nats, dims: int) -> Nats:

@@ -33,6 +33,7 @@ keys:
   root         where the run's data set lies now, if it was moved
   batch        samples at a time (256)
   device       auto | cpu | cuda | mps (auto)
+  trust        true: the run may name classes that are not ganlab's, and their code runs (false)
 """
 
 Method = Literal["noise", "interpolate", "extrapolate", "posterior"]
@@ -53,6 +54,7 @@ class AugmentOptions(Strict):
     root: str | None = None
     batch: PositiveInt = 256
     device: Device = "auto"
+    trust: bool = False
 
     @property
     def distance(self) -> float:

@@ -15,18 +15,24 @@ from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
 from ganlab.callbacks.group import CallbackGroup
+from ganlab.callbacks.guards import Guards
 from ganlab.callbacks.held_out import HeldOut
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
+from ganlab.callbacks.pruning import Pruning
 from ganlab.callbacks.records import CSVRecord, RunTensorBoard
+from ganlab.callbacks.rollback import RollingBackGuard
 from ganlab.callbacks.signals import EndOnSignal
+from ganlab.callbacks.skipping import SkippingGuard
 from ganlab.config.check import METADATA
 from ganlab.data.module import LabDataModule
 from ganlab.errors import ConfigError, GanlabError, innermost, reason_of
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks import devices
+from ganlab.tasks.cluster import cluster_environment
 from ganlab.tasks.scoring import Scorer
+from ganlab.tasks.strategy import choose_strategy
 
 Watcher = TypeVar("Watcher", bound=Callback)
 
@@ -74,9 +80,8 @@ def build_model(settings: dict[str, Any]) -> GenerativeModel:
         raise
 
 
-def restore_model(settings: dict[str, Any], checkpoint: dict[str, Any]) -> GenerativeModel:
-    """The model that a checkpoint of checked settings holds, on the CPU."""
-    model = build_model(settings)
+def with_weights(model: GenerativeModel, checkpoint: dict[str, Any]) -> GenerativeModel:
+    """The model as a checkpoint of the same settings holds it."""
     model.load_state_dict(checkpoint["state_dict"])
     model.iteration = int(checkpoint["iteration"])
     return model
@@ -102,12 +107,12 @@ def build_trainer(
         devices=machine.processes_per_node,
         num_nodes=machine.nodes,
         precision=machine.precision,  # type: ignore[arg-type]
-        strategy=devices.choose_strategy(machine.processes, machine.accelerator),
+        strategy=choose_strategy(machine.processes, machine.accelerator, folder),
         sync_batchnorm=machine.processes > 1 and machine.accelerator == "cuda",
         max_epochs=-1,
         logger=_loggers(settings["logger"], folder, model.iteration),
         callbacks=_callbacks(settings, machine, folder, model, scorer),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
         default_root_dir=str(folder),
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -130,11 +135,11 @@ def _loggers(wanted: dict[str, bool], folder: Path, iteration: int) -> list[Logg
 def _callbacks(
     settings: dict[str, Any], machine: Machine, folder: Path, model: GenerativeModel, scorer: Scorer
 ) -> list[Callback]:
-    """In the order in which they see the end of an iteration: judge, measure, draw, save, score, and only then end."""
+    """In the order in which they see the end of an iteration: judge, measure, draw, score, save, prune, then end."""
     options, watching = settings["trainer"], settings["callbacks"]
     last = options["max_iterations"]
     plan = model.update_plan.times(settings["data"]["batch_size"] * options["accumulate"] * machine.processes)
-    guard = FiniteGuard(options["log_every"])
+    guard = _finite_guard(watching, options["log_every"])
     measure = Measure(options["log_every"], last, plan)
     checkpoints = Checkpoints(
         folder / "checkpoints",
@@ -145,27 +150,52 @@ def _callbacks(
         guard=guard,
     )
     callbacks: list[Callback] = [guard, measure, HeldOut(options["log_every"], last)]
+    if watching["guards"]:
+        callbacks.append(Guards(measure, options["log_every"]))
     if options["sample_every"] is not None:
         callbacks.append(
             SamplePictures(folder / "samples", every=options["sample_every"], rows=watching["sample_rows"])
         )
     evaluate = Evaluate(scorer, checkpoints, every=options["evaluate_every"], max_iterations=last)
-    callbacks += [checkpoints, evaluate, ProgressBar(measure, last, options["progress"])]
+    callbacks += [evaluate, checkpoints]
+    study = watching["pruning"]
+    # A run that is resumed was asked for: it is no trial any more.
+    if study["journal"] is not None and study["trial"] is not None and settings["resume"] is None:
+        callbacks.append(Pruning(evaluate, checkpoints, journal=Path(study["journal"]), trial=study["trial"]))
+    callbacks.append(ProgressBar(measure, last, options["progress"]))
     callbacks += [EndOnSignal(checkpoints, options["log_every"])]
     return [*map(_extra_callback, watching["extra"]), CallbackGroup(callbacks)]
+
+
+def _finite_guard(watching: dict[str, Any], every: int) -> FiniteGuard:
+    """What judges losses, gradients and weights, as `callbacks.not_finite` says."""
+    if watching["not_finite"] == "skip":
+        return SkippingGuard(every, watching["most_skipped"])
+    if watching["not_finite"] == "roll_back":
+        factor, most = watching["roll_back_factor"], watching["most_roll_backs"]
+        return RollingBackGuard(every, factor=factor, most=most)
+    return FiniteGuard(every)
 
 
 def _extra_callback(node: dict[str, Any]) -> Callback:
     """A callback of the user's own; raises `ConfigError` if it cannot be made."""
     try:
-        return instantiate(node, _convert_="all")
+        made = instantiate(node, _convert_="all")
     except InstantiationException as error:
         raise ConfigError(
             f"callbacks.extra: {node['_target_']} cannot be made: {reason_of(innermost(error))}"
         ) from None
+    if not isinstance(made, Callback):
+        raise ConfigError(f"callbacks.extra: {node['_target_']} makes no lightning.Callback, but {type(made).__name__}")
+    return made
 
 
 def member(trainer: Trainer, kind: type[Watcher]) -> Watcher:
-    """The callback of a kind in a trainer that `build_trainer` has made."""
+    """The callback of a kind in a trainer that `build_trainer` has made; raises `StopIteration` if there is none."""
+    return next(callback for callback in members(trainer) if isinstance(callback, kind))
+
+
+def members(trainer: Trainer) -> list[Callback]:
+    """ganlab's own callbacks in a trainer that `build_trainer` has made."""
     groups = [callback for callback in trainer.callbacks if isinstance(callback, CallbackGroup)]  # type: ignore[attr-defined]
-    return next(callback for group in groups for callback in group.members if isinstance(callback, kind))
+    return [callback for group in groups for callback in group.members]

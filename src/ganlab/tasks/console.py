@@ -68,13 +68,15 @@ def number(value: float) -> str:
     return f"{value:.1e}"
 
 
-def say_interrupted(folder: Path, iteration: int) -> None:
-    """Where a run that was asked to end stopped, and how it goes on."""
-    print(
-        f"\nstopped after iteration {iteration}; saved. Go on with: {python()} -m ganlab resume={relative(folder)}",
-        file=sys.stderr,
-        flush=True,
-    )
+def say_interrupted(folder: Path, iteration: int, trust: bool = False) -> None:
+    """Where a run that was asked to end stopped, and how it goes on. `trust`: it names classes of the user's own."""
+    line = f"\nstopped after iteration {iteration}; saved. Go on with: {resuming(folder, trust)}"
+    print(line, file=sys.stderr, flush=True)
+
+
+def resuming(folder: Path, trust: bool = False) -> str:
+    """The command by which a run goes on."""
+    return f"{python()} -m ganlab resume={relative(folder)}" + " trust=true" * trust
 
 
 def python() -> str:

@@ -4,9 +4,9 @@ import os
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
+from ganlab.config.ranks import launched
 from ganlab.errors import DeviceError
 
 TINY = 200_000
@@ -36,10 +36,17 @@ def resolve_accelerator(settings: dict[str, Any]) -> str:
 
 def resolve_devices(settings: dict[str, Any], accelerator: str) -> int:
     """How many devices (on a CPU: processes) a node runs; raises `DeviceError` for more than there are."""
-    wanted = settings["devices"]
+    wanted, world = settings["devices"], launched()
     available = {"cuda": torch.cuda.device_count(), "mps": 1, "cpu": cpu_cores()}[accelerator]
     if wanted == "auto":
         return 1 if accelerator == "cpu" else available
+    if world is not None and accelerator == "cpu":
+        return wanted
+    if world is not None and wanted > available:
+        raise DeviceError(
+            f"{world}, and this one sees {available} GPU{'s' * (available > 1)}: start no more processes than GPUs, "
+            "and let each see all GPUs of its machine (srun: --gpus-per-node, not --gpus-per-task)"
+        )
     if accelerator == "cpu":
         if settings["accelerator"] == "auto" and wanted > 1:
             raise DeviceError(
@@ -70,14 +77,6 @@ def resolve_precision(settings: dict[str, Any], accelerator: str) -> str:
             "use bf16-mixed or 32"
         )
     return {"32": "32-true", "64": "64-true"}.get(precision, precision)
-
-
-def choose_strategy(processes: int, accelerator: str) -> Any:
-    """Lightning's strategy: DDP that tolerates the frozen player, as soon as there are two processes."""
-    if processes == 1:
-        return "auto"
-    backend = "nccl" if accelerator == "cuda" else "gloo"
-    return DDPStrategy(find_unused_parameters=True, process_group_backend=backend)
 
 
 def choose_threads(wanted: int | str, model: nn.Module, processes: int) -> int:

@@ -28,6 +28,7 @@ keys:
   root         where the run's data set lies now, if it was moved
   batch        samples at a time (256)
   device       auto | cpu | cuda | mps (auto)
+  trust        true: the run may name classes that are not ganlab's, and their code runs (false)
 """
 
 Layers = Literal["auto", "all", "last"]
@@ -46,6 +47,7 @@ class EncodeOptions(Strict):
     root: str | None = None
     batch: PositiveInt = 256
     device: Device = "auto"
+    trust: bool = False
 
 
 def encode(options: EncodeOptions) -> None:

@@ -27,6 +27,7 @@ of a trained run:
   seeds            so many draws of the noise, told as mean ± standard deviation (3)
   importance_samples  draws that make a VAE's importance-weighted bound (the run's own: 100)
   root             where the run's data set lies now, if it was moved
+  trust            true: the run may name classes that are not ganlab's, and their code runs (false)
 
 of images:
   images           a folder of generated images
@@ -65,6 +66,7 @@ class EvaluateOptions(Strict):
     size: PositiveInt | None = None
     on_corrupt: Literal["refuse", "skip"] = "refuse"
     root: str | None = None
+    trust: bool = False
     out: str | None = None
     batch: PositiveInt = 256
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -88,7 +90,7 @@ class EvaluateOptions(Strict):
         return {**node, **{key: value for key, value in own.items() if value is not None}}
 
 
-OF_RUNS = ("checkpoint", "seeds", "importance_samples", "root")
+OF_RUNS = ("checkpoint", "seeds", "importance_samples", "root", "trust")
 OF_IMAGES = ("size", "on_corrupt", "out")
 
 

@@ -37,7 +37,7 @@ def cache_dir() -> str:
 def evaluate_run(options: EvaluateOptions) -> None:
     """Score a run, print the table, and add the evaluation to the run's results.json."""
     assert options.run is not None
-    saved = read_trained(options.run, options.checkpoint)
+    saved = read_trained(options.run, options.checkpoint, trust=options.trust)
     folder, settings = saved.folder, saved.settings
     read_results(folder / "results.json")  # before the work: it is where the scores will go
     run = saved.load(options.root, options.device)

@@ -7,8 +7,9 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -19,42 +20,51 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config import resolvers
-from ganlab.config.callback import check_job
 from ganlab.config.explain import explain
 from ganlab.config.paths import conf_folder
-from ganlab.config.resume import task_overrides
-from ganlab.errors import GanlabError
-from ganlab.files import remove_refused_run
+from ganlab.config.processes import dismiss, end
+from ganlab.errors import ConfigError, GanlabError
+from ganlab.files import disk_fault, remove_unbegun_run
+from ganlab.tasks.stopping import Terminated, ending_on_sigterm, tell_stopped
+from ganlab.tasks.sweeps.record import JobFailed, JobStopped, SweepSummary
 
 DEBUG = "HYDRA_FULL_ERROR"
 OWN_DEBUG = "GANLAB_FULL_ERROR"
 
 
+# A launcher's worker process imports this module for `run`, and composes the job before it calls it.
+resolvers.register()
+
+
 def run(config: DictConfig) -> float | None:
     """One job: the configuration is composed, and checked unless it is one of a sweep."""
-    try:
-        check_sweep_job(config)
-        from ganlab.tasks.train import train
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        from ganlab.tasks.sweeps.foreign import run_sweep_job
 
-        return train(config)
+        return run_sweep_job(config)
+    try:
+        with ending_on_sigterm() as termination:
+            from ganlab.tasks.train import train
+
+            termination.verify()
+            return train(config)
+    except (KeyboardInterrupt, Terminated) as stop:
+        tell_stopped(config, Path(HydraConfig.get().runtime.output_dir))
+        raise SystemExit(130 if isinstance(stop, KeyboardInterrupt) else stop.code) from None
     except GanlabError as mistake:
         if debugging():
             raise
-        # All processes of a run meet the same mistake; one of them says it.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(mistake, file=sys.stderr)
-        raise SystemExit(mistake.exit_code) from None
+        end(mistake)
+    except Exception as error:
+        full = disk_fault(error)
+        if full is not None and not debugging():
+            end(full)
+        from ganlab.tasks.memory import shortage
 
-
-def check_sweep_job(config: DictConfig) -> None:
-    """Check a job of a sweep, which `CheckConfig` has not seen; one that is refused leaves no folder."""
-    job: Any = HydraConfig.get()
-    if job.mode is not RunMode.MULTIRUN:
-        return
-    try:
-        check_job(config, task_overrides(job))
-    except GanlabError:
-        remove_refused_run(Path(job.runtime.output_dir))
+        short = shortage(error)
+        if short is not None and not debugging():
+            end(short)
+        dismiss("it has failed; its traceback says why", 1)
         raise
 
 
@@ -70,26 +80,69 @@ def began(error: Exception) -> bool:
 
 def main() -> None:
     """Entry point of `python -m ganlab` and of the console script `ganlab`."""
-    resolvers.register()
     # Processes that Lightning starts inherit the environment: what the user asked for is settled in the first.
     os.environ.setdefault(OWN_DEBUG, os.environ.get(DEBUG, "0"))
     # With it Hydra hands its exceptions over instead of printing them and ending the process.
     os.environ[DEBUG] = "1"
     warnings.filterwarnings("ignore", message="provider=hydra.searchpath", category=UserWarning)
     application = hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(run)
+    failed = False
     try:
+        _run(application)
+    finally:
+        failed = tell_sweep()
+    if failed:
+        raise SystemExit(JobFailed.exit_code)
+
+
+def _run(application: Callable[[], Any]) -> None:
+    """Hydra's application; what it raises becomes the lines and the exit code that the user sees."""
+    try:
+        _verify_flags()
         application()
     except KeyboardInterrupt:
-        print("stopped before training began or after it ended", file=sys.stderr)
+        remove_unbegun_run()
+        print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
     except GanlabError as mistake:
         if debugging():
             raise
-        print(mistake, file=sys.stderr)
+        # Of jobs that failed the sweep's table tells, and each has told its mistake itself.
+        if not isinstance(mistake, JobFailed | JobStopped):
+            print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
+    except OSError as error:
+        full = disk_fault(error)
+        if full is None or debugging():
+            raise
+        remove_unbegun_run()
+        end(full)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if debugging() or began(error):
             raise
         options = get_args_parser().parse_args()
-        print(explain(options.overrides, options.config_dir, error), file=sys.stderr)
-        raise SystemExit(2) from None
+        end(ConfigError(explain(options.overrides, options.config_dir, error, options.multirun)))
+
+
+def _verify_flags() -> None:
+    """Raise `ConfigError` for flags that Hydra does not have; Hydra itself would list all that it has."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; flags: --help, --cfg job, -m; all of them: --hydra-help")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args()
+
+
+def tell_sweep() -> bool:
+    """The table of a sweep's jobs on the screen, if this was one; whether any of them failed."""
+    told = SweepSummary.told()
+    if told is None:
+        return False
+    table, failed, jobs = told
+    print(f"\n{table}", flush=True)
+    if failed:
+        numbers = ", ".join(str(one.number) for one in failed)
+        print(f"{len(failed)} of {jobs} jobs failed: {numbers}", file=sys.stderr, flush=True)
+    return bool(failed)

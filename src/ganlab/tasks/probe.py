@@ -35,6 +35,7 @@ keys:
   root         where the data set lies now, if it was moved
   batch        samples at a time (256)
   device       auto | cpu | cuda | mps (auto)
+  trust        true: the run may name classes that are not ganlab's, and their code runs (false)
 """
 
 
@@ -53,6 +54,7 @@ class ProbeOptions(Strict):
     root: str | None = None
     batch: PositiveInt = 256
     device: Device = "auto"
+    trust: bool = False
 
 
 def probe(options: ProbeOptions) -> None:

@@ -1,11 +1,10 @@
 """`python -m ganlab.sample`: pictures and arrays from a checkpoint alone."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from ganlab.config.check import problems_of
 from ganlab.config.schema import Strict
 from ganlab.config.types import NonNegativeInt, PositiveInt
 from ganlab.errors import CheckpointError
@@ -28,6 +27,7 @@ keys:
   condition    a class, a list of classes, or a vector; without it all classes in turn
   interpolate  steps from one latent to the next (0: none)
   batch        samples at a time (256)
+  trust        true: the run may name classes that are not ganlab's, and their code runs (false)
 """
 
 
@@ -40,21 +40,17 @@ class SampleOptions(Strict):
     condition: int | list[int] | list[float] | None = None
     interpolate: Annotated[int, Field(ge=0)] = 0
     batch: PositiveInt = 256
+    trust: bool = False
 
 
 def sample(options: SampleOptions) -> None:
     """Rebuild the model of a run and write what it generates into a fresh folder of the run's."""
     from ganlab.tasks import console
-    from ganlab.tasks.building import restore_model
-    from ganlab.tasks.checkpoints import read_run
     from ganlab.tasks.sampling import write_generated
+    from ganlab.tasks.trained import read_trained
 
-    folder, _, checkpoint = read_run(options.run)
-    settings: dict[str, Any] = checkpoint["ganlab"]["config"]
-    problems = problems_of(settings)
-    if problems:
-        raise CheckpointError(f"run={options.run}: its configuration is not one of ganlab's: {problems[0]}")
-    model = restore_model(settings, checkpoint)
+    saved = read_trained(options.run, trust=options.trust)
+    model = saved.restored()
     if not model.generates:
         raise CheckpointError(
             f"run={options.run}: model={model.name} gives samples back and draws none from a prior; its codes: "
@@ -62,7 +58,7 @@ def sample(options: SampleOptions) -> None:
         )
     written = write_generated(
         model,
-        Path(folder) / "generated",
+        Path(saved.folder) / "generated",
         count=options.count,
         seed=options.seed,
         condition=options.condition,
@@ -70,8 +66,8 @@ def sample(options: SampleOptions) -> None:
         batch=options.batch,
         # Great circles are for a normal prior; codes among the latents are on none.
         prior="uniform" if hasattr(model, "codes") else model.prior,
-        num_classes=settings["data"]["num_classes"],
-        names=checkpoint["ganlab"].get("condition_names", []),
+        num_classes=saved.settings["data"]["num_classes"],
+        names=saved.condition_names,
     )
     console.say(f"{options.count} samples: {console.relative(written)}")
 

@@ -1,13 +1,10 @@
 """Training, from a checked configuration to a run folder with its results."""
 
 import logging
-import math
 import os
 import platform
-import sys
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +15,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganlab import __version__
 from ganlab.callbacks.evaluation import Evaluate, Scores
+from ganlab.callbacks.finite import NotFinite
+from ganlab.callbacks.guards import Guards
 from ganlab.callbacks.measure import Measure
+from ganlab.callbacks.pruning import Pruned, Pruning, objective
 from ganlab.callbacks.signals import Interrupted
-from ganlab.config.resume import CONFIG_FILE
+from ganlab.config.ranks import is_first, is_first_of_node
+from ganlab.config.resume import CONFIG_FILE, LAST_CHECKPOINT
+from ganlab.config.trust import needs_trust
 from ganlab.errors import ConfigError, GanlabError, OutputError, TrainingError
-from ganlab.files import remove_refused_run, write_atomically
+from ganlab.files import remove_refused_run, remove_temporaries, write_atomically
+from ganlab.meeting import PREPARING, joined
 from ganlab.models.base import GenerativeModel
-from ganlab.tasks import building, console
-from ganlab.tasks.checkpoints import load_checkpoint, verify_same_model
+from ganlab.tasks import acceleration, building, console, memory
+from ganlab.tasks.checkpoints import load_checkpoint, verify_same_model, verify_weights
 from ganlab.tasks.devices import choose_threads
+from ganlab.tasks.dying_ranks import RankDied
 from ganlab.tasks.evaluation_records import read_results, write_results
 from ganlab.tasks.scoring import Scorer
+from ganlab.tasks.strategy import tell_first_rank
 from ganlab.tasks.suiting import build_extractor
 
 log = logging.getLogger(__name__)
@@ -37,16 +42,23 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig) -> float | None:
     """Train in Hydra's run folder; returns the monitored score, if there is one.
 
-    Raises `GanlabError` for a mistake of the user's. A new run's folder is removed again if
-    the mistake was found before training began.
+    Raises `GanlabError` for a mistake of the user's, and `Pruned` for a trial that its search has ended. A new run's
+    folder is removed again if the mistake was found before training began.
     """
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder = _run_folder()
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _quieten()
+    if settings["resume"] is not None and is_first():
+        remove_temporaries(folder)
     try:
-        model, data, scorer, trainer, checkpoint = _prepare(settings, folder)
-    except GanlabError:
-        if settings["resume"] is None:
+        with memory.shortage_told():
+            model, data, scorer, trainer, checkpoint = _prepare(settings, folder)
+        _await_others("prepared")
+        if checkpoint is not None and trainer.is_global_zero:
+            _record_configuration(folder, settings)
+    except GanlabError as error:
+        tell_first_rank(error)
+        if settings["resume"] is None and is_first():
             _end_log()
             remove_refused_run(folder)
         raise
@@ -58,23 +70,26 @@ def train(config: DictConfig) -> float | None:
         return None
     evaluated = building.member(trainer, Evaluate)
     scores = evaluated.latest if evaluated.latest_at == model.iteration else scorer(model)
-    _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
+    try:
+        _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
+    except OutputError as error:
+        raise OutputError(f"{error}; then: {console.resuming(folder, needs_trust(settings))}") from None
     use = "sample" if model.generates else "encode"
     console.say_finished(folder, scores, scorer.monitored, scorer.why_nothing, use)
+    if _was_pruned(trainer):
+        again = f"{console.python()} -m ganlab resume={console.relative(folder)}"
+        console.say(f"pruned: after iteration {model.iteration}, worse than other trials; to go on: {again}")
+        raise Pruned
     return None if scorer.monitored is None else objective(scores[scorer.monitored])
-
-
-def objective(score: Mapping[str, Any]) -> float:
-    """The value that a sweep compares: a score that is no number is the worst there can be."""
-    value = float(score["value"])
-    worst = -sys.float_info.max if score["better"] == "higher" else sys.float_info.max
-    return value if math.isfinite(value) else worst
 
 
 def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, Any, Scorer, Trainer, str | None]:
     """Everything that a user's mistake can still stop; nothing of value is written yet."""
     machine = building.settle_machine(settings["trainer"])
     options = settings["trainer"]
+    acceleration.settle_arithmetic(machine, options["tf32"])
+    acceleration.keep_memory(machine)
+    memory.verify_room(settings)
     model = building.build_model(settings)
     model.prepare_training(
         optimizers=settings["optimizer"],
@@ -89,6 +104,7 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
     if checkpoint is not None:
         saved = load_checkpoint(Path(checkpoint))
         verify_same_model(saved, settings, Path(checkpoint))
+        verify_weights(model, saved, Path(checkpoint))
         model.iteration = int(saved["iteration"])
         finished = model.iteration >= options["max_iterations"]
         if finished and (folder / "results.json").exists():
@@ -100,21 +116,44 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
             model.load_state_dict(saved["state_dict"])
     torch.set_num_threads(choose_threads(options["threads"], model, machine.processes_per_node))
     data = building.build_data(settings, model)
-    # Only one process decodes or downloads; the others wait for it inside Lightning.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        data.prepare_data()
-        data.setup()
-        data.verify_batch_size(machine.processes)
+    _load(data, machine.processes)
     # Built before training: a file of weights that is missing is told at once.
     scorer = Scorer(settings["metrics"], data, model, build_extractor(settings["metrics"]["extractor"], data))
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first():
         scorer.verify()
     trainer = building.build_trainer(settings, machine, folder, model, scorer)
-    if options["compile"]:
-        model.compile_networks()
-    if checkpoint is not None and trainer.is_global_zero:
-        _record_configuration(folder, settings)
+    if checkpoint is not None:
+        for guards in _guards(trainer):
+            guards.restore(saved)
+    acceleration.compile_training(model, options, machine, console.warn)
     return model, data, scorer, trainer, checkpoint
+
+
+def _run_folder() -> Path:
+    """Hydra's; in a process that a launcher started the one that the first process has told it."""
+    meeting = joined()
+    return (meeting and meeting.folder) or Path(HydraConfig.get().runtime.output_dir)
+
+
+def _await_others(stage: str) -> None:
+    """Wait for the other processes of a launcher; raises `Refused` if one of them has met a mistake."""
+    meeting = joined()
+    if meeting is not None:
+        meeting.gather(stage, PREPARING)
+        meeting.over = stage == "prepared"
+
+
+def _load(data: Any, processes: int) -> None:
+    """Decode or download: the first process, then that of each other machine, which finds it done if they share disks.
+
+    All others of a machine are given it by Lightning.
+    """
+    for turn, own in (("data", is_first()), ("other nodes' data", is_first_of_node() and not is_first())):
+        if own:
+            data.prepare_data()
+            data.setup()
+            data.verify_batch_size(processes)
+        _await_others(turn)
 
 
 def _fit(
@@ -125,13 +164,33 @@ def _fit(
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
     except Interrupted:
         if trainer.is_global_zero:
-            console.say_interrupted(folder, model.iteration)
+            console.say_interrupted(folder, model.iteration, needs_trust(settings))
         raise
-    except TrainingError as error:
+    except SystemExit as end:
+        # A Ctrl-C before the first iteration: Lightning makes of it a wordless end with code 1.
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    except RankDied:
+        raise
+    except OutputError as error:
+        again = console.resuming(folder, needs_trust(settings))
+        saved = (folder / LAST_CHECKPOINT).exists()
+        then = f"then go on with: {again}" if saved else "then start it again: it has no checkpoint yet"
+        raise OutputError(f"training stopped: {error}; {then}") from None
+    except NotFinite as error:
         kept = folder / "checkpoints" / "last.ckpt"
         saved = kept.exists()
         hint = f"the last good checkpoint is {console.relative(kept)}" if saved else "no checkpoint had been saved yet"
-        raise TrainingError(f"training stopped: {error}; {hint}; try a lower learning rate") from None
+        raise TrainingError(f"training stopped: {error}; {hint}; {error.remedy}") from None
+
+
+def _guards(trainer: Trainer) -> list[Guards]:
+    return [callback for callback in building.members(trainer) if isinstance(callback, Guards)]
+
+
+def _was_pruned(trainer: Trainer) -> bool:
+    return any(isinstance(callback, Pruning) and callback.pruned for callback in building.members(trainer))
 
 
 def _write_results(
@@ -153,6 +212,8 @@ def _write_results(
         "iterations": model.iteration,
         "monitored": monitored,
         "objective": None if monitored is None else objective(scores[monitored]),
+        "pruned": _was_pruned(trainer),
+        "warnings": [warning for guards in _guards(trainer) for warning in guards.warnings],
         "scores": scores,
         "last_values": measure.latest,
         "wall_seconds": round(seconds, 2),
@@ -223,7 +284,7 @@ def _end_log() -> None:
 def _quieten() -> None:
     """Libraries' remarks go to train.log; the screen is for the run's own words."""
     logging.captureWarnings(True)
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not is_first():
         logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("default")
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlab.config.check import problems_of_component
+from ganlab.config.check import problems_of_run
 from ganlab.data.module import LabDataModule
 from ganlab.errors import CheckpointError, ConfigError, DataError
 from ganlab.models.base import GenerativeModel
-from ganlab.tasks.building import build_data, build_model, restore_model
-from ganlab.tasks.checkpoints import read_run
+from ganlab.tasks.building import build_data, build_model, with_weights
+from ganlab.tasks.checkpoints import read_run, verify_stranger, verify_weights
 from ganlab.tasks.devices import device_of
 
 
@@ -54,26 +54,43 @@ class Saved:
     settings: dict[str, Any]
     checkpoint: dict[str, Any]
 
+    @property
+    def condition_names(self) -> list[str]:
+        """Names of the classes or attributes, if the data had some."""
+        names = self.checkpoint["ganlab"].get("condition_names", [])
+        return [str(name) for name in names] if isinstance(names, list) else []
+
+    def restored(self) -> GenerativeModel:
+        """The model with its trained weights, on the CPU; raises `CheckpointError` if they are of another one."""
+        model = build_model(self.settings)
+        verify_weights(model, self.checkpoint, self.file)
+        return with_weights(model, self.checkpoint)
+
     def load(self, root: str | None = None, device: str = "auto") -> Trained:
         """Rebuild the model and load the data; `root`: where the data set lies now."""
-        model = restore_model(self.settings, self.checkpoint).to(device_of(device)).eval()
+        model = self.restored().to(device_of(device)).eval()
         return Trained(self.folder, self.file, self.settings, model, _load_data(self.settings, model, root))
 
 
-def read_trained(run: str, checkpoint: str | int = "last") -> Saved:
+def read_trained(run: str, checkpoint: str | int = "last", *, trust: bool = False) -> Saved:
     """Read a run, and build nothing yet; raises `GanlabError` in the words of a command with the keys run, checkpoint,
-    root and device, as `Saved.load` does."""
+    trust, root and device, as `Saved.load` does.
+
+    Without `trust` the run is a stranger's: what its configuration names must be ganlab's or of a known library.
+    """
     folder, file, saved = read_run(run, checkpoint)
+    verify_stranger(saved, f"run={run}", trusted=trust)
     settings: dict[str, Any] = saved["ganlab"]["config"]
-    problems = [line for group in ("model", "data") for line in problems_of_component(settings.get(group), group)]
-    if problems:
+    if problems := problems_of_run(settings):
         raise CheckpointError(f"run={run}: its configuration is not one of ganlab's: {problems[0]}")
     return Saved(folder, file, settings, saved)
 
 
-def load_trained(run: str, *, checkpoint: str | int = "last", root: str | None = None, device: str = "auto") -> Trained:
+def load_trained(
+    run: str, *, checkpoint: str | int = "last", trust: bool = False, root: str | None = None, device: str = "auto"
+) -> Trained:
     """`read_trained` and `Saved.load` in one."""
-    return read_trained(run, checkpoint).load(root, device)
+    return read_trained(run, checkpoint, trust=trust).load(root, device)
 
 
 def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | None) -> LabDataModule:
