@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= outputs
+SEED := $(or $(SEED),$(shell date +%s))
+CASES ?= 5000
 
-.PHONY: help install train test test-slow lint bench tensorboard clean
+.PHONY: help install train test test-slow fuzz lint bench tensorboard clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +27,10 @@ test: install ## the tests, on all cores
 
 test-slow: install ## statistical checks and long runs
 	$(BIN)/python -m pytest -n auto -m slow
+
+fuzz: install ## anything as input: 5,000 command lines, damaged checkpoints and image files; SEED=… repeats a run
+	@echo seed $(SEED)
+	GANLAB_FUZZ=$(CASES) GANLAB_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n auto tests/fuzz
 
 lint: install ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

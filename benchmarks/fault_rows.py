@@ -34,7 +34,8 @@ class Run:
     def __init__(self, folder: Path, *words: str, before: Callable[[], object] = lambda: None) -> None:
         self.began = time.monotonic()
         self.code: int | None = None
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = os.fork()
         if self.process == 0:
             _become_command(folder, words, self._out, self._err, before)

@@ -6,6 +6,7 @@ nobody disturbed, and leave no temporary file. After every kill last.ckpt must l
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -118,11 +119,14 @@ def _json(path: Path) -> Any:
 def _results(run: Path) -> dict[str, Any]:
     results = _json(run / "results.json")
     results.pop("wall_seconds")
+    results.pop("git", None)  # the program may be committed to while its runs are tried
     results["last_values"].pop(SPEED, None)
     return results
 
 
 def _logged(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
     with path.open(newline="") as file:
         return [{tag: cell for tag, cell in row.items() if tag != SPEED} for row in csv.DictReader(file)]
 
@@ -130,6 +134,8 @@ def _logged(path: Path) -> list[dict[str, str]]:
 def _scalars(run: Path) -> dict[str, Any]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    # It warns of what a run that went on has purged.
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
     events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag != SPEED]
     # The final scores are logged twice, at the end of training and beside the hyper-parameters.

@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from ganlab import files
 from ganlab.errors import OutputError
-from ganlab.files import claim_folder, remove_refused_run, write_atomically
+from ganlab.files import (
+    claim_folder,
+    disk_fault,
+    remove_refused_run,
+    remove_temporaries,
+    remove_unbegun_run,
+    write_atomically,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -169,3 +178,100 @@ def test_a_folder_that_another_process_takes_in_between(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "mkdir", after_the_other)
     assert claim_folder(tmp_path / "run") == tmp_path / "run_2"
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """full(errno.ENOSPC): from now on a disk takes nothing that is written through `ganlab.files`."""
+
+    class Full(files._Watched):
+        code = 0
+
+        def write(self, content):
+            self.failure = OSError(self.code, os.strerror(self.code))
+            raise self.failure
+
+    def make(code):
+        Full.code = code
+        monkeypatch.setattr(files, "_Watched", Full)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "your quota"), (errno.EROFS, "make it writable")],
+)
+def test_what_the_disk_said_outlives_a_librarys_exception_and_names_a_remedy(tmp_path, full, code, remedy):
+    """torch and others make an exception of their own of it."""
+
+    def write(file):
+        try:
+            file.raw.write(b"new")
+        except OSError:
+            raise RuntimeError("the writer has failed") from None
+
+    full(code)
+    with pytest.raises(OutputError) as error:
+        write_atomically(tmp_path / "file", write)
+    assert os.strerror(code) in str(error.value) and remedy in str(error.value)
+    assert names(tmp_path) == []
+
+
+class Half(files.io.FileIO):
+    """On a disk on which this file has room for three bytes more than it has."""
+
+    def write(self, content):
+        room = 11 - self.tell()
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(bytes(content)[:room])
+
+
+@pytest.mark.parametrize(("place", "content"), [(4, b"efghijkl"), (8, b"ijkl"), (0, b"x" * 20)])
+def test_the_end_of_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, place, content):
+    path = tmp_path / "file"
+    path.write_bytes(b"abcd1234")
+    with pytest.raises(OSError), Half(path, "r+b") as file:
+        write_whole(file, place, content)
+    assert path.read_bytes() == b"abcd1234"
+    with path.open("r+b", buffering=0) as file:
+        write_whole(file, place, content)
+    assert path.read_bytes() == b"abcd1234"[:place] + content
+
+
+def test_what_killed_writers_leave_behind_is_removed_and_nothing_else(tmp_path):
+    for name in ("checkpoints/.last.ckpt.tmp", ".metrics.csv.ab12.tmp", "samples/.a.png.x.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    kept = ["checkpoints/last.ckpt", "notes.tmp", ".hidden", "samples/a.png"]
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_a_run_that_has_not_begun_is_removed_and_one_that_has_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_claims", [])
+    hydra_writes(claim_folder(tmp_path / "outputs" / "first"))
+    (tmp_path / "outputs" / "first" / "events.out").touch()
+    begun = claim_folder(tmp_path / "outputs" / "second")
+    (begun / "checkpoints").mkdir()
+    (begun / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "outputs" / "other").mkdir()
+    remove_unbegun_run()
+    assert names(tmp_path / "outputs") == ["other", "second"]
+
+
+def test_only_a_disk_that_takes_no_more_is_told_as_one():
+    def raised(error, cause=None):
+        error.__cause__ = cause
+        return error
+
+    full = OSError(errno.ENOSPC, "No space left on device", "file")
+    told = str(disk_fault(raised(RuntimeError("x"), raised(ValueError("y"), full))))
+    assert told == "file: cannot be written (No space left on device); free some space there"
+    assert (
+        disk_fault(raised(RuntimeError("x"), PermissionError(errno.EACCES, "Permission denied", "photo.png"))) is None
+    )
+    assert disk_fault(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None

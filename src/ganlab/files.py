@@ -89,7 +89,8 @@ def disk_fault(error: BaseException | None) -> OutputError | None:
     """The line for an exception that comes of a disk which takes no more; None for all others."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
-            where = error.filename if isinstance(error.filename, str | bytes | Path) else Path.cwd()
+            named = error.filename if isinstance(error.filename, str | bytes | Path) else None
+            where = named or (_claims[-1] if _claims else Path.cwd())
             return OutputError(cannot_be_written(os.fsdecode(where), error) + to_do(error, "; "))
         error = error.__cause__ or error.__context__
     return None
@@ -179,9 +180,15 @@ def _claimed(folder: Path) -> bool:
 
 
 def remove_unbegun_run() -> None:
-    """Remove the folder that this process has claimed, if its run has not begun: nothing of value is in it."""
+    """Remove the folder that this process has claimed, with all that its run had prepared in it.
+
+    To be called when training had not begun; a run that has a checkpoint stays nevertheless.
+    """
     while _claims:
-        remove_refused_run(_claims.pop())
+        folder = _claims.pop()
+        if folder.is_dir() and not any(folder.glob("checkpoints/last.ckpt")):
+            with suppress(OSError):
+                _remove_with_parents(folder)
 
 
 def remove_refused_run(folder: Path) -> None:
@@ -191,6 +198,10 @@ def remove_refused_run(folder: Path) -> None:
     """
     if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - {CLAIM, "train.log"}:
         return
+    _remove_with_parents(folder)
+
+
+def _remove_with_parents(folder: Path) -> None:
     shutil.rmtree(folder)
     _remove_empty([parent for parent in folder.absolute().parents if parent in _made])
 

@@ -1,6 +1,7 @@
 import errno
 import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -218,3 +219,29 @@ def test_reading_runs_no_code_of_the_files(tmp_path):
     torch.save({"state": Harmful()}, tmp_path / "x.ckpt")
     with pytest.raises(Exception, match=r"[Ww]eights"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt", weights_only=False)
+
+
+def test_last_is_named_after_all_else_that_belongs_to_its_iteration(run, folder, monkeypatch):
+    """A run that is killed in between goes on from the one before, and makes the rest again."""
+    monkeypatch.setattr(GAN, "phases", PHASES)
+    monkeypatch.setattr(GAN, "phase", None)
+    order = []
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda source, target: (order.append(Path(target).name), replace(source, target))
+    )
+    run(3, every=10)
+    assert order == ["iteration_000003.ckpt", "first.ckpt", LAST]
+
+
+def test_a_name_for_which_there_is_no_room_leaves_the_old_one(run, folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run(4, every=4)
+    monkeypatch.setattr(module.os, "link", full)
+    monkeypatch.setattr(module.shutil, "copyfileobj", full)
+    with pytest.raises(OutputError, match=r"last\.ckpt: cannot be written \(No space left on device\)"):
+        run(8, every=4, start=4)
+    assert load(folder / LAST)["iteration"] == 4
+    assert not [name for name in names(folder) if name.endswith(".tmp")]

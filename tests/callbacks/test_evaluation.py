@@ -1,6 +1,8 @@
 """Scores come at their iterations and at the end, and the best checkpoint is the one that scored best."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,7 +59,7 @@ def run(make_gan, tiny_data, fit, tmp_path):
         )
         evaluate = Evaluate(scorer, checkpoints, every=every, max_iterations=total)
         recorder = Recorder()
-        fit(model, tiny_data(4), checkpoints, evaluate, plugins=[AtomicCheckpointIO()], logger=recorder)
+        fit(model, tiny_data(4), evaluate, checkpoints, plugins=[AtomicCheckpointIO()], logger=recorder)
         return evaluate, recorder.rows
 
     return trained
@@ -120,3 +122,20 @@ def test_a_damaged_record_is_as_none(run, tmp_path):
     (tmp_path / RECORD).write_text("{")
     run(Scorer({2: 5.0}), 2, 2)
     assert best(tmp_path)[1]["value"] == 5.0
+
+
+def test_a_run_goes_on_from_an_iteration_only_if_its_scores_are_written_down(run, tmp_path, monkeypatch):
+    """last.ckpt comes after best.ckpt and best.json: killed in between, the run comes to the same iteration again."""
+    order = []
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "replace", lambda source, target: (order.append(Path(target).name), replace(source, target))
+    )
+    run(Scorer({4: 1.0}), 4, 4, checkpoint_every=4)
+    assert order == ["iteration_000004.ckpt", BEST, RECORD, "last.ckpt"]
+
+
+def test_what_cannot_be_saved_is_not_the_best(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(FiniteGuard, "allows_saving", lambda self, trainer, model: model.iteration != 2)
+    evaluate, _ = run(Scorer({2: 1.0, 4: 3.0}), 4, 2)
+    assert best(tmp_path)[1]["iteration"] == 4 and evaluate.best == 3.0

@@ -98,7 +98,9 @@ def test_every_process_stops_if_one_has_seen_a_nan_and_says_the_same(monkeypatch
 
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     one_reading(1.0, others=False)
-    with pytest.raises(NotFinite, match=r"^loss/z is not a finite number \(nan\) at iteration 3, on process 1$") as seen:
+    with pytest.raises(
+        NotFinite, match=r"^loss/z is not a finite number \(nan\) at iteration 3, on process 1$"
+    ) as seen:
         one_reading(1.0, others=True)
     assert seen.value.remedy == "mend it"
     with pytest.raises(NotFinite, match=r"^loss/x is not a finite number \(inf\) at iteration 4, on process 0$"):
@@ -137,7 +139,9 @@ def test_what_an_optimizer_keeps_is_judged_before_saving_too(make_gan, tiny_data
     model.generator_term = lambda scores: term(scores) * (1e26 if model.iteration == 2 else 1.0)
     guard = FiniteGuard(100)
     saving = Checkpoints(tmp_path, every=None, keep=1, max_iterations=3, config={}, guard=guard)
-    with pytest.raises(NotFinite, match="moments of the gradient that generator's optimizer keeps .* after iteration 3"):
+    with pytest.raises(
+        NotFinite, match=r"moments of the gradient that generator's optimizer keeps .* after iteration 3"
+    ):
         fit(model, tiny_data(), guard, saving, plugins=[AtomicCheckpointIO()])
     assert all(bool(weight.isfinite().all()) for weight in model.state_dict().values())
     assert list(tmp_path.iterdir()) == []

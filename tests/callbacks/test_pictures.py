@@ -498,7 +498,7 @@ def test_each_iteration_is_drawn_once(tmp_path):
     assert len(recorder.images) == 1
 
 
-def test_a_full_disk_is_one_warning_and_no_end(tmp_path, monkeypatch, caplog):
+def test_a_full_disk_is_one_warning_and_no_end(tmp_path, monkeypatch, caplog, capsys):
     def full(self, file, format):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -506,18 +506,35 @@ def test_a_full_disk_is_one_warning_and_no_end(tmp_path, monkeypatch, caplog):
     model, recorder = Model(), Recorder()
     with caplog.at_level(logging.WARNING):
         run_hooks(SamplePictures(tmp_path / "samples", every=1), model, Data(), 3, recorder)
-    (record,) = caplog.records
-    said = record.getMessage()
+    said, last = [record.getMessage() for record in caplog.records]
     assert said.startswith(f"{tmp_path / 'samples/iteration_000000.png'}: cannot be written (No space left on device)")
-    assert said.endswith("training goes on") and "\n" not in said
+    assert said.endswith("training goes on, and tries again with the next one") and "\n" not in said
+    assert last == "4 pictures could not be written"
+    assert capsys.readouterr().err.splitlines() == [f"warning: {said}", f"warning: {last}"]
     assert written(tmp_path / "samples") == [] and len(recorder.images) == 4
+
+
+def test_pictures_come_again_when_there_is_room(tmp_path, monkeypatch, capsys):
+    save, calls = Image.Image.save, []
+
+    def full_twice(self, file, format):
+        calls.append(1)
+        if len(calls) <= 2:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        save(self, file, format=format)
+
+    monkeypatch.setattr(Image.Image, "save", full_twice)
+    run_hooks(SamplePictures(tmp_path / "samples", every=1), Model(), Data(), 3)
+    assert written(tmp_path / "samples") == ["iteration_000002.png", "iteration_000003.png"]
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         run_hooks(SamplePictures(tmp_path / "file" / "samples", every=1), Model(), Data(), 2)
-    assert len(caplog.records) == 1 and "\n" not in caplog.records[0].getMessage()
+    said, last = [record.getMessage() for record in caplog.records]
+    assert "\n" not in said and last == "3 pictures could not be written"
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,25 @@
 import csv
+import errno
 import math
 import random
 import struct
+import threading
 import tracemalloc
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
+from ganlab import files
+from ganlab.callbacks import events as event_files
 from ganlab.callbacks import records
 from ganlab.callbacks.measure import CHARTS, Measure
 from ganlab.callbacks.records import CSVRecord, RunTensorBoard
 from ganlab.counting import UpdatePlan
+from ganlab.errors import OutputError
 
 
 def rows(folder):
@@ -160,6 +167,75 @@ def test_hyperparameters_leave_no_trace(tmp_path):
     assert (record.name, record.version) == ("csv", "")
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """disk.full = True: from now on nothing can be written to metrics.csv or the event file."""
+    state = SimpleNamespace(full=False)
+    whole, atomically = files.write_whole, files.write_atomically
+
+    def refuse(path):
+        if state.full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def write_whole(file, place, content):
+        refuse("file")
+        whole(file, place, content)
+
+    def write_atomically(path, write):
+        if state.full:
+            raise OutputError(f"{path}: cannot be written (No space left on device)")
+        atomically(path, write)
+
+    for module in (records, event_files):
+        monkeypatch.setattr(module, "write_whole", write_whole)
+    monkeypatch.setattr(records, "write_atomically", write_atomically)
+    return state
+
+
+def test_rows_that_find_no_room_are_written_when_there_is_some(tmp_path, disk, capsys):
+    record = CSVRecord(tmp_path, 0)
+    record.log_metrics({"a": 1.0}, step=1)
+    disk.full = True
+    record.log_metrics({"metric/x": 0.5}, step=1)
+    record.log_metrics({"a": 2.0}, step=2)
+    record.log_metrics({"a": 3.0}, step=3)
+    record.log_metrics({"new": 3.5}, step=3)
+    assert [tuple(row.values()) for row in rows(tmp_path)] == [("1", "1.0")]
+    disk.full = False
+    record.log_metrics({"a": 4.0}, step=4)
+    assert rows(tmp_path) == [
+        {"iteration": "1", "a": "1.0", "metric/x": "0.5", "new": ""},
+        {"iteration": "2", "a": "2.0", "metric/x": "", "new": ""},
+        {"iteration": "3", "a": "3.0", "metric/x": "", "new": "3.5"},
+        {"iteration": "4", "a": "4.0", "metric/x": "", "new": ""},
+    ]
+    record.finalize("success")
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"warning: {tmp_path / 'metrics.csv'}: cannot be written (No space left on device)")
+    assert said.endswith("; training goes on; they are written when there is room")
+
+
+def test_rows_that_never_find_room_are_counted(tmp_path, disk, capsys):
+    disk.full = True
+    record = CSVRecord(tmp_path, 0)
+    for step in range(1, 4):
+        record.log_metrics({"a": 1.0}, step=step)
+    for _ in range(2):
+        record.finalize("failed")
+    assert capsys.readouterr().err.splitlines()[1:] == ["warning: 3 rows of metrics.csv could not be written"]
+
+
+def test_the_newest_rows_are_kept(tmp_path, disk, monkeypatch):
+    monkeypatch.setattr(records, "KEPT", 2)
+    disk.full = True
+    record = CSVRecord(tmp_path, 0)
+    for step in range(1, 6):
+        record.log_metrics({"a": 1.0}, step=step)
+    disk.full = False
+    record.finalize("success")
+    assert [row["iteration"] for row in rows(tmp_path)] == ["4", "5"]
+
+
 # -- TensorBoard --------------------------------------------------------------------------------------------------
 
 
@@ -230,3 +306,49 @@ def test_final_scores_stand_beside_the_hyperparameters(tmp_path):
     assert scalars(tmp_path, "final/generator") == [(12, 0.75)]
     assert any(tag.startswith("_hparams_/") for tag in events(tmp_path).summary_metadata)
     assert not (tmp_path / "hparams.yaml").exists()
+
+
+def test_an_event_is_in_the_file_at_once(tmp_path):
+    """A run that is killed loses none, and no thread is needed for it."""
+    threads = threading.active_count()
+    board = RunTensorBoard(tmp_path, 0)
+    board.log_metrics({"a": 1.0}, step=1)
+    assert scalars(tmp_path, "a") == [(1, 1.0)]
+    assert threading.active_count() == threads
+
+
+def test_events_that_find_no_room_are_written_when_there_is_some(tmp_path, disk, capsys):
+    board = RunTensorBoard(tmp_path, 0)
+    board.log_metrics({"a": 1.0}, step=1)
+    disk.full = True
+    for step in (2, 3):
+        board.log_metrics({"a": float(step)}, step=step)
+    board.save()
+    disk.full = False
+    board.log_metrics({"a": 4.0}, step=4)
+    assert scalars(tmp_path, "a") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    board.finalize("success")
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "events.out.tfevents" in said and "cannot be written (No space left on device)" in said
+
+
+def test_a_board_on_a_full_disk_neither_raises_nor_hangs(tmp_path, disk, capsys):
+    disk.full = True
+    board = RunTensorBoard(tmp_path, 0)
+    for step in range(30):  # more than the queue of TensorBoard's own writer holds
+        board.log_metrics({"a": 1.0}, step=step)
+    board.experiment.add_image("picture", np.zeros((2, 2, 3), np.uint8), 1, dataformats="HWC")
+    board.finalize("failed")
+    assert capsys.readouterr().err.splitlines()[1:] == ["warning: 32 of TensorBoard's events could not be written"]
+
+
+def test_of_events_that_find_no_room_the_newest_are_kept(tmp_path, disk, monkeypatch):
+    monkeypatch.setattr(event_files, "KEPT", 1000)
+    board = RunTensorBoard(tmp_path, 0)
+    disk.full = True
+    for step in range(200):
+        board.log_metrics({"a": 1.0}, step=step)
+    disk.full = False
+    board.log_metrics({"a": 1.0}, step=200)
+    kept = [step for step, _ in scalars(tmp_path, "a")]
+    assert kept == list(range(kept[0], 201)) and 150 < kept[0] < 200

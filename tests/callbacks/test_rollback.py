@@ -1,5 +1,6 @@
 import pytest
 import torch
+from lightning import Callback
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.finite import NotFinite
@@ -39,9 +40,13 @@ def test_the_state_goes_back_and_the_count_goes_on(run, tmp_path, capsys):
     for name, value in good["state_dict"].items():
         assert torch.equal(value, back["state_dict"][name]), name
         assert bool(last["state_dict"][name].isfinite().all())
-    assert not torch.equal(last["state_dict"]["generator.layers.0.weight"], good["state_dict"]["generator.layers.0.weight"])
+    assert not torch.equal(
+        last["state_dict"]["generator.layers.0.weight"], good["state_dict"]["generator.layers.0.weight"]
+    )
     for one, other in zip(good["optimizer_states"], back["optimizer_states"], strict=True):
-        assert all(torch.equal(one["state"][index]["exp_avg"], other["state"][index]["exp_avg"]) for index in one["state"])
+        assert all(
+            torch.equal(one["state"][index]["exp_avg"], other["state"][index]["exp_avg"]) for index in one["state"]
+        )
     assert (guard.times, model.iteration) == (1, 12)
     said = capsys.readouterr().err
     assert "warning: loss/generator is not a finite number (nan) at iteration 6: rolled back to the state of" in said
@@ -85,7 +90,7 @@ def test_a_run_that_goes_on_is_the_one_that_was_never_stopped(run, tmp_path, kil
     """From the checkpoint after the fault, and from that before it: then it is met again."""
     whole, _, _ = run([6, 10])
     path = tmp_path / "run" / f"iteration_{killed_at:06d}.ckpt"
-    resumed, guard, trainer = run([6, 10], start=killed_at, path=path)
+    resumed, guard, _ = run([6, 10], start=killed_at, path=path)
     assert guard.times == 2
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
@@ -113,3 +118,25 @@ def test_a_signal_between_changes_nothing(run, tmp_path, stopped_at):
     resumed, guard, _ = run(6, start=last["iteration"], path=tmp_path / "run" / "last.ckpt", keep=1)
     assert guard.times == 1
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+@pytest.mark.parametrize("asked_at", [5, 7])
+def test_a_checkpoint_that_something_else_asks_for_changes_nothing(run, asked_at):
+    """The best score's, for instance: a fault is answered where it would be without it."""
+    kept = []
+
+    def asking(saving):
+        ask = Callback()
+
+        def at(trainer, pl_module, *arguments):
+            if pl_module.iteration == asked_at:
+                kept.append(saving.save(trainer, pl_module))
+
+        ask.on_train_batch_end = at
+        return ask
+
+    whole, _, _ = run(6, folder="whole")
+    again, guard, _ = run(6, extra=[asking])
+    assert kept == [asked_at == 5]
+    assert guard.times == 1
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())

@@ -73,7 +73,9 @@ def test_a_gradient_that_is_no_number_is_named_by_network_and_parameter(make_gan
 def test_a_batch_that_holds_no_numbers_is_told_as_data(make_gan, points, fit, capsys):
     model, guard = make_gan(max_iterations=6), SkippingGuard(2, most=5)
     fit(model, points(bad=17), guard)
-    assert "the data are not finite: sample 17 of the training split holds nan, in iteration " in capsys.readouterr().err
+    assert (
+        "the data are not finite: sample 17 of the training split holds nan, in iteration " in capsys.readouterr().err
+    )
     assert guard.skipped >= 1
     assert all(bool(value.isfinite().all()) for value in model.state_dict().values())
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import resource
 import shlex
 import shutil
@@ -14,9 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
 from ganlab.tasks.sweeps.isolation import put_back
 
-SECONDS = 60
+CASES = int(os.environ.get("GANLAB_FUZZ", "0"))
+"""How many cases `make fuzz` asks for; 0: as many as the tests say."""
+SEED = int(os.environ.get("GANLAB_FUZZ_SEED", "0"))
+"""From which all cases follow."""
+Check = Callable[[Any], None]
+SECONDS = 120
 """After which a case hangs. The slowest takes two on a quiet machine."""
 LONGEST_LINE = 1000
 ROOM = 6 * 2**30
@@ -42,7 +51,21 @@ class Ended:
     def fail(self, why: str) -> None:
         """Say what is wrong, and the command line to paste."""
         typed = " ".join(shlex.quote(word) for word in self.words)
-        raise AssertionError(f"{why}\n  {typed}\nexit code {self.code}\n{self.out[-500:]}{self.err[-3000:]}{self.raised}")
+        raise AssertionError(
+            f"{why}\n  {typed}\nexit code {self.code}\n{self.out[-500:]}{self.err[-3000:]}{self.raised}"
+        )
+
+
+def fuzz(strategy: SearchStrategy[Any], cases: int, part: int = 0) -> Callable[[Check], Callable[[], None]]:
+    """A decorator: a check is called with so many examples, which are others in each `part`."""
+
+    def decorated(check: Check) -> Callable[[], None]:
+        options = settings(
+            max_examples=cases, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
+        )
+        return seed(SEED * 64 + part)(options(given(strategy)(check)))
+
+    return decorated
 
 
 @contextlib.contextmanager
@@ -146,8 +169,6 @@ def empty_folder(parent: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _chdir(folder: Path) -> Iterator[None]:
-    import os
-
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
 from ganlab.config import resolvers
@@ -28,16 +28,27 @@ HOSTILE = [
     *("1000000000", "1000000000000", "9223372036854775808", "-9223372036854775809", "1" + "0" * 30, "1" * 5000),
     *("[]", "[1,2,3]", "[null]", "[[[]]]", "[nan]", "[x,-1]", "{}", "{a:1}", "{a:{b:[1]}}", "{_target_:os.system}"),
     *('"quoted"', "'single'", "'", '"', "[", "]", "{", "}", "(", "[" * 300, "a b", " ", "\t", "a\nb", "\r", "\x1b[31m"),
-    *("ü", "日本語", "😀", "\u202e", "\u2028", "\ufeff", "\x7f", "x" * 5000, "\udcff", "a=b", "#", "%", "\\", ":", "@", ","),
-    *("${seed}", "${data.name}", "${nothing}", "${", "${}", "${oc.env:NO_SUCH_VARIABLE}", "${oc.env:HOME}", "${${seed}}"),
+    *("ü", "日本語", "😀", "\u202e", "\u2028", "\ufeff", "\x7f", "x" * 5000, "\udcff", "a=b", "#", "%", "\\", ":", ","),
+    *("${seed}", "${data.name}", "${nothing}", "${", "${}", "${oc.env:NO_SUCH}", "${oc.env:HOME}", "${${seed}}"),
     *("${.}", "${..name}", "${now:%Y}", "${recommended:adam,lr,x}", "${mirrored:seed}", "${model}", "${hydra:job}"),
     *("1,2", "range(1,3)", "choice(1,2)", "interval(0,1)", "glob(*)", "sort(1,2)", "/dev/null", "nowhere/at/all"),
 ]
 """What may stand behind any key."""
 PATHS = ("data.root", "data.cache_dir", "metrics.cache_dir", "callbacks.pruning.journal", "resume", "hydra.run.dir")
-FILES = ["nowhere", "/dev/null", "/dev/null/x", "/proc/self/x", "", "~", "null", "x" * 300, "a/b", "ü", "\x1b[31m", "a\nb"]
-SLOW = ("trainer.compile", "trainer.devices", "data.download", "trainer.max_iterations", "trainer.threads")
-"""Keys whose right values take minutes, start processes or fetch files: `SAFE` has those that do not."""
+FILES = [
+    "nowhere",
+    "/dev/null",
+    "/dev/null/x",
+    "/proc/self/x",
+    "",
+    "~",
+    "null",
+    "x" * 300,
+    "a/b",
+    "ü",
+    "\x1b[31m",
+    "a\nb",
+]
 SAFE = {
     "trainer.compile": ["false"],
     "trainer.devices": ["1", "auto"],
@@ -45,10 +56,26 @@ SAFE = {
     "trainer.max_iterations": ["1", "2"],
     "trainer.threads": ["1", "auto"],
 }
+"""Right values of keys of which others take minutes, start processes or fetch files."""
 SMALL = {"width": "4", "latent_dim": "4", "depth": "1", "pretrain_iterations": "0", "levels": "2"}
-QUICK = ["trainer.threads=1", "trainer.progress=false", "metrics.scores=[]", "metrics.count=8", "metrics.reference_count=8"]
+QUICK = [
+    "trainer.threads=1",
+    "trainer.progress=false",
+    "metrics.scores=[]",
+    "metrics.count=8",
+    "metrics.reference_count=8",
+]
 TEXTS = st.text(max_size=20).filter(lambda text: "\0" not in text)
-FLAGS = ["--help", "--cfg=job", "--foo", "--config-name=nothing", "--config-dir=nothing", "--resolve", "--info", "--version"]
+FLAGS = [
+    "--help",
+    "--cfg=job",
+    "--foo",
+    "--config-name=nothing",
+    "--config-dir=nothing",
+    "--resolve",
+    "--info",
+    "--version",
+]
 
 
 @functools.cache
@@ -99,21 +126,24 @@ def elsewhere() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _schema_of(key: str, model: str, data: str) -> Any:
+def schema_of(key: str, model: str, data: str) -> Any:
     """The annotation of a key, or None if nothing declares it."""
     *path, last = key.split(".")
     known: Any = RunConfig
-    node: Any = {**_composed(f"model={model}"), "data": OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml"))}
+    node: Any = {
+        **_composed(f"model={model}"),
+        "data": OmegaConf.to_container(OmegaConf.load(CONF / f"data/{data}.yaml")),
+    }
     if path[:1] == ["optimizer"]:
         fields = {name: field for kind in OPTIMIZERS.values() for name, field in kind.model_fields.items()}
         return fields[last].annotation if last in fields else None
     for part in path:
-        node = node.get(part) if isinstance(node, dict) else None
+        node = node.get(part) if isinstance(node, dict | DictConfig) else None
         field = known.model_fields.get(part) if isinstance(known, type) and issubclass(known, BaseModel) else None
         known = field.annotation if field else None
     if isinstance(known, type) and issubclass(known, BaseModel) and last in known.model_fields:
         return known.model_fields[last].annotation
-    target = node.get("_target_") if isinstance(node, dict) else None
+    target = node.get("_target_") if isinstance(node, dict | DictConfig) else None
     try:
         found = {parameter.name: parameter.annotation for parameter in parameters_of(target)} if target else {}
     except TargetNotFound:
@@ -153,7 +183,7 @@ def right(key: str, model: str, data: str) -> st.SearchStrategy[str]:
     last = key.rpartition(".")[2]
     if last == "image_size":
         return st.sampled_from(["8", "16", "7", "1"])
-    annotation = _schema_of(key, model, data)
+    annotation = schema_of(key, model, data)
     return st.sampled_from(["1", "x", "null"]) if annotation is None else of_type(annotation)
 
 
@@ -188,7 +218,9 @@ def override(draw: Any, model: str, data: str, kinds: tuple[str, ...] = KINDS) -
         return f"{key}={draw(wrong(key))}"
     if kind == "sign":
         sign = draw(st.sampled_from(["+", "++", "~", "~"]))
-        value = "" if sign == "~" and draw(st.booleans()) else f"={draw(st.one_of(right(key, model, data), wrong(key)))}"
+        value = (
+            "" if sign == "~" and draw(st.booleans()) else f"={draw(st.one_of(right(key, model, data), wrong(key)))}"
+        )
         return f"{sign}{key}{value}"
     if kind == "group":
         group = draw(st.sampled_from(groups()))
@@ -219,7 +251,9 @@ def command_lines(draw: Any) -> tuple[list[str], list[str]]:
     model, data = draw(st.sampled_from(choices("model"))), draw(st.sampled_from(choices("data")))
     if draw(st.integers(0, 9)) == 0:
         name = draw(st.sampled_from(choices("experiment")))
-        return [*QUICK, f"experiment={name}", "trainer.max_iterations=1", "data.batch_size=2"], [draw(override(model, data))]
+        return [*QUICK, f"experiment={name}", "trainer.max_iterations=1", "data.batch_size=2"], [
+            draw(override(model, data))
+        ]
     kinds = ("right",) if draw(st.integers(0, 2)) == 0 else KINDS
     drawn = draw(st.lists(override(model, data, kinds), min_size=1, max_size=4))
     doubled = [drawn[0]] if draw(st.integers(0, 9)) == 0 else []

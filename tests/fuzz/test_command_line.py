@@ -1,41 +1,26 @@
 """Anything on the command line of a training run: it trains, or it is refused in a line or two."""
 
 import gc
-import os
 from collections import Counter
 
 import pytest
-from hydra._internal.hydra import Hydra
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from fuzz.calling import call, empty_folder, judge_training, room
-from fuzz.command_lines import command_lines
+from fuzz.calling import CASES, call, empty_folder, fuzz, judge_training, room
+from fuzz.command_lines import command_lines, groups, keys, schema_of
+from fuzz.quick_hydra import quick_hydra
 from ganlab.tasks.launch import main
 
-CASES = int(os.environ.get("GANLAB_FUZZ", "0"))
-"""How many cases `make fuzz` asks for, drawn from a new seed; 0: those of the tests, always the same."""
 pytestmark = pytest.mark.timeout(3600 if CASES else 600, method="thread")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def prepared():
-    """Hydra composes once a case and not twice, and what torch has made is not looked through for garbage."""
-    patch = pytest.MonkeyPatch()
-    whole = Hydra.get_mode
-    patch.setattr(
-        Hydra,
-        "get_mode",
-        lambda self, config_name, overrides: (
-            whole(self, config_name, overrides) if any("hydra" in word for word in overrides) else None
-        ),
-    )
+    """What torch has made is not looked through for garbage after each case, and no case may fill the memory."""
     gc.collect()
     gc.freeze()
-    with room():
+    with room(), quick_hydra():
         yield
     gc.unfreeze()
-    patch.undo()
 
 
 def outcome(parent, words, problems):
@@ -47,17 +32,49 @@ def outcome(parent, words, problems):
 def test_any_command_line_trains_or_is_refused_in_a_line_or_two(tmp_path_factory, part):
     parent, seen = tmp_path_factory.mktemp("fuzz"), Counter()
 
-    @settings(
-        max_examples=max(CASES, 520) // 4,
-        derandomize=not CASES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.just(part), command_lines())
-    def check(_, line):
+    @fuzz(command_lines(), max(CASES, 500) // 4, part)
+    def check(line):
         small, drawn = line
         seen[outcome(parent, [*small, *drawn], len(drawn))] += 1
 
     check()
     assert seen["trained"] >= 0.03 * seen.total() and seen["refused"] >= 0.3 * seen.total(), seen
+
+
+REGRESSIONS = [
+    ("seed=1\x1b[31m\n",),
+    ("name=a\nb", "seed=x"),
+    ("model.balanced=" + "1" * 5000,),
+    ("metrics.reference=\x7f",),
+    ("seed=\udcff",),
+    ("--foo",),
+    ("optimizer.generator.algorithm=sgd",),
+    ("experiment=${recommended:adam,lr,x}",),
+    ("hydra.job_logging.handlers.file.class=x",),
+    ("data=ring", "data.batch_size=1000000000000"),
+    ("data=ring", "data.num_modes=1000000000000"),
+    ("data=grid", "data.side=100000000"),
+    ("data.image_size=1048576",),
+    ("model=gan", "model.generator.width=1000000000"),
+    ("model=gan", "model.generator.depth=1000000000"),
+    ("model=dcgan", "model.discriminator.width=100000000", "model.discriminator.norm=spectral"),
+    ("model.latent_dim=1000000000",),
+    ("trainer.accumulate=1000000000",),
+    ("trainer.max_iterations=1" + "0" * 30,),
+    ("callbacks.sample_rows=1000000000",),
+]
+"""What the fuzz has found: each ended in a traceback, unreadable lines, a folder left behind or without end."""
+
+
+@pytest.mark.parametrize("words", REGRESSIONS, ids=lambda words: ascii(" ".join(words))[1:40])
+def test_what_was_found_once_is_refused_in_a_line(tmp_path, words):
+    assert outcome(tmp_path, ["trainer.progress=false", *words], len(words)) == "refused"
+
+
+def test_all_groups_and_keys_are_drawn():
+    """The vocabulary has every group of conf/, and every key of a composed configuration with a right value."""
+    assert {"data", "model", "model/networks", "optimizer", "metrics/extractor", "experiment", "sweep"} <= set(groups())
+    known = keys("gan", "digits")
+    assert {"seed", "trainer.tf32", "model.generator.width", "optimizer.generator.lr", "data.margin"} <= set(known)
+    typed = [key for key in known if schema_of(key, "gan", "digits") is not None]
+    assert len(typed) > 0.8 * len(known), set(known) - set(typed)

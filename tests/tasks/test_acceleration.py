@@ -1,5 +1,6 @@
 """What is decided for a machine's sake: compile mode, TF32, kernels by trial."""
 
+import os
 import types
 
 import pytest
@@ -44,8 +45,20 @@ def test_each_run_says_anew_how_a_gpu_multiplies(backends):
     assert backends.cudnn.benchmark
 
 
+def test_a_deterministic_run_tries_no_kernels(backends, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *given, **named: asked.append((given, named)))
+    monkeypatch.setenv(acceleration.CUBLAS_WORKSPACE, "")
+    monkeypatch.delenv(acceleration.CUBLAS_WORKSPACE)
+    acceleration.settle_arithmetic(machine("cuda"), True)
+    assert backends.cudnn.benchmark and not asked and acceleration.CUBLAS_WORKSPACE not in os.environ
+    acceleration.settle_arithmetic(machine("cuda"), True, deterministic=True)
+    assert not backends.cudnn.benchmark and asked == [((True,), {"warn_only": True})]
+    assert os.environ[acceleration.CUBLAS_WORKSPACE] == ":4096:8"
+
+
 def test_a_cpu_is_left_alone(backends):
-    acceleration.settle_arithmetic(machine("cpu"), True)
+    acceleration.settle_arithmetic(machine("cpu"), True, deterministic=True)
     assert backends.cuda.matmul.fp32_precision == "none" and not backends.cudnn.benchmark
 
 

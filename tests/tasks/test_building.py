@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from ganlab.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from ganlab.callbacks.evaluation import Evaluate
 from ganlab.callbacks.finite import FiniteGuard
+from ganlab.callbacks.guards import Guards
 from ganlab.callbacks.held_out import HeldOut
 from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pictures import SamplePictures
 from ganlab.callbacks.progress import ProgressBar
+from ganlab.callbacks.rollback import RollingBackGuard
 from ganlab.callbacks.signals import EndOnSignal
+from ganlab.callbacks.skipping import SkippingGuard
 from ganlab.tasks.building import build_data, build_model, build_trainer, member, settle_machine
 from ganlab.tasks.scoring import Scorer
 from ganlab.tasks.suiting import build_extractor
@@ -30,7 +34,19 @@ def built(settings, folder: Path, *words: str):
 def test_the_guard_judges_first_and_the_best_is_chosen_among_what_was_saved(settings, tmp_path):
     _, _, trainer = built(settings, tmp_path, "trainer.evaluate_every=5")
     kinds = [type(callback) for callback in trainer.callbacks[0].members]
-    assert kinds == [FiniteGuard, Measure, HeldOut, SamplePictures, Checkpoints, Evaluate, ProgressBar, EndOnSignal]
+    watching = [FiniteGuard, Measure, HeldOut, Guards, SamplePictures]
+    assert kinds == [*watching, Evaluate, Checkpoints, ProgressBar, EndOnSignal]
+
+
+@pytest.mark.parametrize(
+    ("choice", "kind"), [("stop", FiniteGuard), ("skip", SkippingGuard), ("roll_back", RollingBackGuard)]
+)
+def test_what_judges_numbers_is_chosen(settings, tmp_path, choice, kind):
+    _, _, trainer = built(settings, tmp_path, f"callbacks.not_finite={choice}", "callbacks.guards=false")
+    first = trainer.callbacks[0].members[0]
+    assert type(first) is kind
+    assert member(trainer, Checkpoints).guard is first
+    assert Guards not in {type(callback) for callback in trainer.callbacks[0].members}
 
 
 def test_images_are_counted_over_updates_accumulation_and_processes(settings, tmp_path):

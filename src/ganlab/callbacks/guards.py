@@ -67,12 +67,12 @@ class Guard:
 
 
 REAL, FAKE = "accuracy/discriminator_real", "accuracy/discriminator_fake"
-GRADIENT = "grad_norm/generator"
+GRADIENT, SLOPE = "grad_norm/generator", "grad_norm/critic_mean"
 
 
 class Saturation(Guard):
-    """The discriminator is right on at least 99 % of both kinds, and the generator's gradient has fallen below a tenth
-    of the median of the first five looks."""
+    """The discriminator is right on at least 99 % of both kinds, and the norm of the generator's gradient is below
+    1e-4, or has fallen below a tenth of the median of the first five looks."""
 
     name = "discriminator_saturated"
     means = (
@@ -87,7 +87,7 @@ class Saturation(Guard):
         if len(self.past) < 5:
             self.past.append(gradient)
         early = median(self.past)
-        if min(values[REAL], values[FAKE]) < 0.99 or gradient >= 0.1 * early:
+        if min(values[REAL], values[FAKE]) < 0.99 or gradient >= max(0.1 * early, 1e-4):
             return ""
         right = f"right on {values[REAL]:.1%} of real and {values[FAKE]:.1%} of generated samples"
         return (
@@ -140,20 +140,25 @@ class Collapse(Guard):
 
 
 class Clipped(Guard):
-    """Nearly all weights of a clipped critic lie at the bound."""
+    """Most weights of a clipped critic lie at the bound, and its slope is below 1e-5, where 1 is meant.
+
+    A critic that learns may have more of them there: model=wgan on data=ring 98 % at iteration 350, and a slope of
+    4e-3; of one that does not, with model.clip=1e-4, it is 2e-11."""
 
     name = "weights_at_clip_bound"
     means = (
-        "the critic has little left to say but signs (Gulrajani et al. 2017, figure 1b); try a higher model.clip, a "
-        "lower optimizer.discriminator.lr, or model=wgan_gp"
+        "the bound is so tight that the critic is flat and tells the generator nothing; try model.clip ten times as "
+        "high, or model=wgan_gp"
     )
-    share = 0.9
+    share = 0.5
 
     def symptom(self, values: Values) -> str | None:
-        if not _known(values, AT_CLIP):
+        if not _known(values, AT_CLIP, SLOPE):
             return None
-        share = values[AT_CLIP]
-        return "" if share < self.share else f"{share:.1%} of the critic's weights lie at the clip bound"
+        share, slope = values[AT_CLIP], values[SLOPE]
+        if share < self.share or slope >= 1e-5:
+            return ""
+        return f"{share:.1%} of the critic's weights lie at the clip bound, and the norm of its gradient is {slope:.2g}"
 
 
 class StillAverage(Guard):

@@ -73,6 +73,9 @@ CHARTS = {
 so without the `$` a player's loss would bring the terms that it is made of."""
 
 
+STATE = "last_values"
+
+
 class Measure(Callback):
     """Logs instantaneous values (no smoothing) at iterations `every`, 2·`every`, … and at the last one.
 
@@ -87,6 +90,16 @@ class Measure(Callback):
         self._norms: dict[str, Tensor] = {}
         self._rates: dict[str, float] = {}
         self._since: tuple[float, int] | None = None
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """The latest values but for times, for a run that is stopped between its last iteration and its results."""
+        checkpoint[STATE] = {tag: value for tag, value in self.latest.items() if not tag.startswith("throughput/")}
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take the latest values from the checkpoint of a run that is not trained any more."""
+        values = checkpoint.get(STATE)
+        if isinstance(values, dict):
+            self.latest = {str(tag): value for tag, value in values.items() if isinstance(value, float)}
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._since = (time.perf_counter(), pl_module.iteration)

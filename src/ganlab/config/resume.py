@@ -41,9 +41,8 @@ def find_run(path: str | Path, key: str = "run") -> tuple[Path, Path]:
     checkpoint = given / LAST_CHECKPOINT
     if not checkpoint.is_file():
         if (given / CONFIG_FILE).is_file():
-            raise CheckpointError(
-                f"{key}={given}: this run has no checkpoint yet: it ended before its first; start it again"
-            )
+            reason = f"it has no {LAST_CHECKPOINT}, since it ended before its first checkpoint; start it again"
+            raise CheckpointError(f"{key}={given}: not a run that can go on: {reason}")
         inside = sorted(found.parent.parent for found in given.glob(f"*/{LAST_CHECKPOINT}"))
         hint = f"; did you mean {inside[-1]}?" if inside else "; a run folder holds checkpoints/last.ckpt"
         raise CheckpointError(f"{key}={given}: not a run that can go on: it has no {LAST_CHECKPOINT}{hint}")

@@ -92,6 +92,7 @@ class TrainerConfig(Strict):
     compile: bool
     compile_mode: Literal["auto", "default", "reduce-overhead", "max-autotune"]
     tf32: bool
+    deterministic: bool
     channels_last: bool | Literal["auto"]
     threads: PositiveInt | Literal["auto"]
     progress: bool

@@ -30,7 +30,7 @@ import numpy as np
 
 from ganlab.config.ranks import is_first
 from ganlab.data.decode import Preprocessing, decode_all, in_threads
-from ganlab.errors import DataError, GanlabError, OutputError
+from ganlab.errors import DataError, GanlabError, OutputError, printable
 from ganlab.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -250,7 +250,8 @@ def _flush(file: IO[bytes]) -> None:
 
 def _refusal(folder: Path, name: str, reason: str) -> DataError:
     return DataError(
-        f"{folder / name}: not a readable image ({reason}); remove it, or set data.on_corrupt=skip to leave such out"
+        f"{printable(str(folder / name))}: not a readable image ({reason}); "
+        "remove it, or set data.on_corrupt=skip to leave such out"
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ganlab.data.hashing import stable_share
 from ganlab.data.image_module import ImageDataModule
 from ganlab.data.image_source import MappedImages
 from ganlab.data.source import FiniteSource
-from ganlab.errors import DataError
+from ganlab.errors import DataError, printable
 
 log = logging.getLogger(__name__)
 
@@ -191,18 +191,28 @@ def _walk(folder: Path, prefix: str, suffixes: frozenset[str], above: frozenset[
     real = os.path.realpath(folder)
     if real in above or not folder.is_dir():
         return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", suffixes, above | {real})
-            elif entry.is_file() and os.path.splitext(entry.name)[1].lower() in suffixes:
-                yield prefix + entry.name
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
+    except OSError as error:
+        raise DataError(f"{printable(str(folder))}: this folder cannot be read ({error.strerror})") from None
+    for entry in found:
+        if _is(entry.is_dir):
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", suffixes, above | {real})
+        elif _is(entry.is_file) and os.path.splitext(entry.name)[1].lower() in suffixes:
+            yield prefix + entry.name
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link that leads to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 @rank_zero_only
 def _warn_of_skipped(folder: Path, decoded: DecodedImages) -> None:
     count, total = len(decoded.skipped), len(decoded.skipped) + len(decoded.images)
-    named = ", ".join(f"{name} ({reason})" for name, reason in list(decoded.skipped.items())[:20])
+    named = ", ".join(f"{printable(name)} ({reason})" for name, reason in list(decoded.skipped.items())[:20])
     log.warning("%s: %d of %d images cannot be read and are left out: %s", folder, count, total, named)

@@ -7,12 +7,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganlab.pictures.figures import freed
 from ganlab.pictures.plane import REAL, class_colours, draw_points, frame, name_classes, plane_limits
 
 PLOT = (0.1325, 0.125, 0.735, 0.7875)
 AREA = 14.0
 
 
+@freed
 def code_plane(
     codes: Tensor, classes: Tensor | None = None, class_names: Sequence[str] = (), *, title: str = "", note: str = ""
 ) -> Image.Image:

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganlab.pictures.figures import freed
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -51,6 +53,7 @@ def plane_lattice(limits: Limits, resolution: int) -> Tensor:
     return torch.stack([x.flatten(), y.flatten()], dim=1)
 
 
+@freed
 def plane(
     generated: Tensor,
     real: Tensor | None = None,

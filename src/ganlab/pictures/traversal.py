@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganlab.pictures.figures import freed
 from ganlab.pictures.grid import image_grid
 from ganlab.pictures.plane import Limits, class_colours, draw_points, frame, name_classes, plane_limits
 from ganlab.pictures.stacking import stacked
@@ -94,6 +95,7 @@ def traversal_block(traversals: Sequence[Traversal], legend: Sequence[str] = ())
     return image_grid(images, len(values.numbers), values.captions, names, legend=legend)
 
 
+@freed
 def traversal_panels(
     traversals: Sequence[Traversal], real: Tensor | None = None, *, limits: Limits | None = None, title: str = ""
 ) -> Image.Image:

@@ -1,6 +1,7 @@
 """What makes a run fast beside its own code: number formats, the choice of kernels, memory, compilation."""
 
 import ctypes
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,17 @@ from ganlab.models.base import GenerativeModel
 from ganlab.tasks.building import Machine
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 KEPT = 2**31 - 1
 LARGEST = (2**30, 2**25)
 """Bytes; before version 2.35 or so glibc takes no more than the second."""
 
 
-def settle_arithmetic(machine: Machine, tf32: bool) -> None:
+def settle_arithmetic(machine: Machine, tf32: bool, deterministic: bool = False) -> None:
     """How CUDA devices multiply float32: in TF32, with 10 bits of mantissa, or in full; kernels by trial.
+
+    A trial may choose otherwise in the next run, and some kernels add in any order. `deterministic` has neither; an
+    operation that has no deterministic kernel is warned of, and done. It must come before anything is on the device.
 
     Each run of a process settles it anew, whatever the one before it had.
     """
@@ -29,7 +34,10 @@ def settle_arithmetic(machine: Machine, tf32: bool) -> None:
     else:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     # Shapes stay the same for a whole run, so that a trial pays.
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def keep_memory(

@@ -5,19 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
 from ganlab.config.check import lines_of
 from ganlab.config.nearest import nearest
-from ganlab.errors import ConfigError, GanlabError
+from ganlab.errors import ConfigError, GanlabError, reason_of, typed
 
 Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse(schema: type[Options], words: Sequence[str]) -> Options:
     """The options that `key=value` words give; raises `ConfigError` with a line for each wrong one."""
-    wrong = [word for word in words if "=" not in word]
+    wrong = [typed(word) for word in words if "=" not in word]
     if wrong:
         raise ConfigError(
             "\n".join(f"{word}: expected key=value; keys: {', '.join(schema.model_fields)}" for word in wrong)
@@ -25,7 +26,9 @@ def parse(schema: type[Options], words: Sequence[str]) -> Options:
     unknown = [word for word in words if word.partition("=")[0] not in schema.model_fields]
     if unknown:
         raise ConfigError(
-            "\n".join(f"{word}: unknown key{nearest(word.partition('=')[0], schema.model_fields)}" for word in unknown)
+            "\n".join(
+                f"{typed(word)}: unknown key{nearest(word.partition('=')[0], schema.model_fields)}" for word in unknown
+            )
         )
     values = {}
     for word in words:
@@ -41,8 +44,9 @@ def _value(word: str) -> Any:
     """What a `key=value` word says, as YAML reads it."""
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([word]))[word.partition("=")[0]]  # type: ignore[index,call-overload]
-    except YAMLError as error:
-        raise ConfigError(f"{word}: cannot be read as key=value ({getattr(error, 'problem', None) or error})") from None
+    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+        reason = getattr(error, "problem", None) or reason_of(error)
+        raise ConfigError(f"{typed(word)}: cannot be read as key=value ({reason})") from None
 
 
 def run(usage: str, schema: type[Options], action: Callable[[Options], None]) -> None:

@@ -111,17 +111,19 @@ def _run(application: Callable[[], Any]) -> None:
         if not isinstance(mistake, JobFailed | JobStopped):
             print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
+    # Before OSError: one of Hydra's, of a group that has no such choice, is both.
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if debugging() or began(error):
+            raise
+        remove_unbegun_run()
+        options = get_args_parser().parse_args()
+        end(ConfigError(explain(options.overrides, options.config_dir, error, options.multirun)))
     except OSError as error:
         full = disk_fault(error)
         if full is None or debugging():
             raise
         remove_unbegun_run()
         end(full)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if debugging() or began(error):
-            raise
-        options = get_args_parser().parse_args()
-        end(ConfigError(explain(options.overrides, options.config_dir, error, options.multirun)))
 
 
 def _verify_flags() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from ganlab.config.ranks import is_first
 from ganlab.config.resume import LAST_CHECKPOINT
@@ -55,12 +56,13 @@ def ending_on_sigterm() -> Iterator[Termination]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def tell_stopped(config: Any, folder: Path) -> None:
+def tell_stopped(config: DictConfig, folder: Path) -> None:
     """Say what became of a run that was told to end outside its training; one that has nothing to show is removed."""
     if not is_first():
         return
     if (folder / LAST_CHECKPOINT).is_file():
-        line = f"stopped; go on with: {console.resuming(folder, needs_trust(config))}"
+        trust = needs_trust(OmegaConf.to_container(config, resolve=True))
+        line = f"stopped; go on with: {console.resuming(folder, trust)}"
     else:
         line = "stopped before training began; nothing was saved"
     remove_unbegun_run()

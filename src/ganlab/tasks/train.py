@@ -21,13 +21,13 @@ from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.pruning import Pruned, Pruning, objective
 from ganlab.callbacks.signals import Interrupted
 from ganlab.config.ranks import is_first, is_first_of_node
-from ganlab.config.resume import CONFIG_FILE, LAST_CHECKPOINT
+from ganlab.config.resume import CONFIG_FILE, LAST_CHECKPOINT, task_overrides
 from ganlab.config.trust import needs_trust
 from ganlab.errors import ConfigError, GanlabError, OutputError, TrainingError
 from ganlab.files import remove_refused_run, remove_temporaries, write_atomically
 from ganlab.meeting import PREPARING, joined
 from ganlab.models.base import GenerativeModel
-from ganlab.tasks import acceleration, building, console, memory
+from ganlab.tasks import acceleration, building, console, memory, provenance
 from ganlab.tasks.checkpoints import load_checkpoint, verify_same_model, verify_weights
 from ganlab.tasks.devices import choose_threads
 from ganlab.tasks.dying_ranks import RankDied
@@ -62,6 +62,8 @@ def train(config: DictConfig) -> float | None:
             _end_log()
             remove_refused_run(folder)
         raise
+    # Now, and not at the end: by then the files may be others than those that this process has loaded.
+    made_by = _made_by(folder) if trainer.is_global_zero else {}
     started = time.perf_counter()
     # A run that was stopped between its last iteration and its results has only these to make.
     if model.iteration < settings["trainer"]["max_iterations"]:
@@ -71,7 +73,8 @@ def train(config: DictConfig) -> float | None:
     evaluated = building.member(trainer, Evaluate)
     scores = evaluated.latest if evaluated.latest_at == model.iteration else scorer(model)
     try:
-        _write_results(folder, settings, trainer, model, scores, time.perf_counter() - started, scorer.monitored)
+        seconds = time.perf_counter() - started
+        _write_results(folder, settings, trainer, model, scores, seconds, scorer.monitored, made_by)
     except OutputError as error:
         raise OutputError(f"{error}; then: {console.resuming(folder, needs_trust(settings))}") from None
     use = "sample" if model.generates else "encode"
@@ -87,7 +90,7 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
     """Everything that a user's mistake can still stop; nothing of value is written yet."""
     machine = building.settle_machine(settings["trainer"])
     options = settings["trainer"]
-    acceleration.settle_arithmetic(machine, options["tf32"])
+    acceleration.settle_arithmetic(machine, options["tf32"], options["deterministic"])
     acceleration.keep_memory(machine)
     memory.verify_room(settings)
     model = building.build_model(settings)
@@ -107,7 +110,7 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         verify_weights(model, saved, Path(checkpoint))
         model.iteration = int(saved["iteration"])
         finished = model.iteration >= options["max_iterations"]
-        if finished and (folder / "results.json").exists():
+        if finished and _has_results(folder, model.iteration):
             raise ConfigError(
                 f"resume={console.relative(folder)}: this run has finished its {model.iteration} iterations; "
                 f"go on with trainer.max_iterations={2 * model.iteration}"
@@ -123,10 +126,19 @@ def _prepare(settings: dict[str, Any], folder: Path) -> tuple[GenerativeModel, A
         scorer.verify()
     trainer = building.build_trainer(settings, machine, folder, model, scorer)
     if checkpoint is not None:
+        building.member(trainer, Measure).restore(saved)
         for guards in _guards(trainer):
             guards.restore(saved)
     acceleration.compile_training(model, options, machine, console.warn)
     return model, data, scorer, trainer, checkpoint
+
+
+def _has_results(folder: Path, iteration: int) -> bool:
+    """Whether results.json is of that iteration: a run that has gone on has those of its earlier end."""
+    try:
+        return read_results(folder / "results.json").get("iterations") == iteration
+    except OutputError:
+        return False
 
 
 def _run_folder() -> Path:
@@ -201,6 +213,7 @@ def _write_results(
     scores: Scores,
     seconds: float,
     monitored: str | None,
+    made_by: dict[str, Any],
 ) -> None:
     """results.json, and the same scores beside the hyper-parameters in TensorBoard."""
     measure = building.member(trainer, Measure)
@@ -221,11 +234,9 @@ def _write_results(
             "accelerator": trainer.accelerator.__class__.__name__.removesuffix("Accelerator").lower(),
             "processes": trainer.world_size,
             "precision": str(trainer.precision),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
             "system": platform.system(),
         },
-    }
+    } | made_by
     path = folder / "results.json"
     evaluations = _evaluations_before(path)
     write_results(path, results | ({"evaluations": evaluations} if evaluations else {}))
@@ -236,6 +247,15 @@ def _write_results(
         logger.log_hyperparams(_telling(settings), final | losses, step=model.iteration)  # type: ignore[call-arg]
         logger.save()
         logger.finalize("success")
+
+
+def _made_by(folder: Path) -> dict[str, Any]:
+    typed = task_overrides(HydraConfig.get())  # type: ignore[arg-type]
+    return {
+        "versions": provenance.versions(),
+        "git": provenance.repositories(Path.cwd()),
+        "overrides": provenance.overrides(folder, typed),
+    }
 
 
 def _evaluations_before(path: Path) -> list[Any]:
