@@ -30,7 +30,7 @@ test-slow: install ## statistical checks and long runs
 
 fuzz: install ## anything as input: 5,000 command lines, damaged checkpoints and image files; SEED=… repeats a run
 	@echo seed $(SEED)
-	GANLAB_FUZZ=$(CASES) GANLAB_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n auto tests/fuzz
+	GANLAB_FUZZ=$(CASES) GANLAB_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/fuzz
 
 lint: install ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

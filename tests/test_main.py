@@ -120,6 +120,7 @@ def test_an_output_folder_that_cannot_be_written(refused, tmp_path):
     assert told.startswith("hydra.run.dir=file/run: cannot be written (Not a directory)")
 
 
+@pytest.mark.slow
 def test_more_processes_than_cores(refused):
     """The one refusal here that needs torch, which is loaded after the check."""
     (told,) = refused("trainer.devices=4096", "trainer.accelerator=cpu", "data=ring")

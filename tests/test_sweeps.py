@@ -66,6 +66,7 @@ def verify_parallel(done, tmp_path):
     return first, second
 
 
+@pytest.mark.slow
 def test_joblib_runs_jobs_at_the_same_time_each_on_its_cores(tmp_path):
     done = sweep(tmp_path, "sweep=joblib", "seed=0,1", *SCORED, witness(tmp_path / "seen", 2), CUDA_VISIBLE_DEVICES="")
     first, second = verify_parallel(done, tmp_path)

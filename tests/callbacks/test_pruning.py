@@ -210,7 +210,7 @@ def test_a_run_that_is_resumed_is_no_trial_any_more(settings, journal, tmp_path)
     config = settings(*words, f"callbacks.pruning.journal={path}", "callbacks.pruning.trial=1")
     model = build_model(config)
     scorer = SimpleNamespace(monitored=None)
-    for resume, kinds in ((None, [Checkpoints, Evaluate, Pruning]), (str(tmp_path), [Checkpoints, Evaluate])):
+    for resume, kinds in ((None, [Evaluate, Checkpoints, Pruning]), (str(tmp_path), [Evaluate, Checkpoints])):
         trainer = build_trainer(
             {**config, "resume": resume}, settle_machine(config["trainer"]), tmp_path, model, scorer
         )

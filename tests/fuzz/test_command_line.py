@@ -28,11 +28,15 @@ def outcome(parent, words, problems):
         return judge_training(call(main, "ganlab", words), folder, problems)
 
 
-@pytest.mark.parametrize("part", range(4))
+QUICK, PARTS = 60, 4
+"""Cases of the quick part; the slow ones share those of `make fuzz`, or 500."""
+
+
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS + 1))])
 def test_any_command_line_trains_or_is_refused_in_a_line_or_two(tmp_path_factory, part):
     parent, seen = tmp_path_factory.mktemp("fuzz"), Counter()
 
-    @fuzz(command_lines(), max(CASES, 500) // 4, part)
+    @fuzz(command_lines(), max(CASES, 500) // PARTS if part else QUICK, part)
     def check(line):
         small, drawn = line
         seen[outcome(parent, [*small, *drawn], len(drawn))] += 1
@@ -43,6 +47,8 @@ def test_any_command_line_trains_or_is_refused_in_a_line_or_two(tmp_path_factory
 
 REGRESSIONS = [
     ("seed=1\x1b[31m\n",),
+    ("model.trains=1",),
+    ("model.trains=generator",),
     ("name=a\nb", "seed=x"),
     ("model.balanced=" + "1" * 5000,),
     ("metrics.reference=\x7f",),

@@ -69,6 +69,7 @@ def test_twenty_iterations(ganlab, files, tmp_path, model, data):
     assert (conditional > 0) == (model == "cgan")
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_dcgan_on_celeba_as_the_readme_says(ganlab, files, tmp_path):
     words = ["model=dcgan", "data=celeba", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_iterations=20"]
     small = ["data.batch_size=2", "model.generator.width=4", "model.discriminator.width=4"]

@@ -31,10 +31,17 @@ def test_two_processes(tmp_path, accelerator, backend):
     chosen = choose_strategy(2, accelerator, tmp_path)
     assert isinstance(chosen, DDPStrategy)
     assert chosen.process_group_backend == backend
-    # In each player's step the other one has no gradient.
-    assert chosen._ddp_kwargs["find_unused_parameters"] is True
     # One rank may evaluate or decode for long; that one has died is not found out by waiting.
     assert chosen._timeout.total_seconds() > 3600
+
+
+def test_the_model_is_not_wrapped_and_begins_alike_on_all_ranks(tmp_path):
+    told = []
+    chosen = choose_strategy(2, "cpu", tmp_path)
+    chosen.model = SimpleNamespace(share_state=lambda: told.append("shared"))
+    unwrapped = chosen.model
+    chosen.configure_ddp()
+    assert chosen.model is unwrapped and told == ["shared"]
 
 
 @pytest.fixture

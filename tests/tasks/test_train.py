@@ -220,6 +220,7 @@ def initial_weight(tmp_path: Path) -> torch.Tensor:
     return build_model(config).state_dict()["generator.layers.0.weight"]
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_on_sigterm_and_resume(ganlab, tmp_path):
     assert ganlab("hydra.run.dir=whole", *TWO).returncode == 0
     stop = "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 5, name: SIGTERM}]"

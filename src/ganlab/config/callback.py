@@ -63,6 +63,8 @@ def check_job(config: DictConfig, overrides: Iterable[str]) -> None:
 def drop_unused_optimizers(config: DictConfig, overrides: Iterable[str]) -> None:
     """Remove the optimizers of networks that the model does not have; refuse one that was asked for by name."""
     unused = unused_optimizers(config)
+    if not unused:
+        return
     model = config.get("model") or {}
     trained = ", ".join(model.get("trains") or [])
     asked = [

@@ -1,7 +1,7 @@
 """One pass over the whole composed configuration; every problem at once, a line each."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -87,11 +87,20 @@ def _component_problems(node: Mapping[str, Any], path: tuple[str, ...], *, forei
     except TargetNotFound as absent:
         return [f"{where}={target}: {absent}{_nearest_target(target)}"]
     values = {key: value for key, value in node.items() if key not in METADATA}
-    problems = _validate(schema, values, prefix=path)
+    problems = _validate(schema, values, prefix=path) + _problems_of_trained(node, path)
     for key, value in values.items():
         if isinstance(value, Mapping) and "_target_" in value:
             problems += _component_problems(value, (*path, key), foreign=foreign)
     return problems
+
+
+def _problems_of_trained(node: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    trained = node.get("trains", ["any"])
+    if isinstance(trained, list) and trained and all(isinstance(name, str) for name in trained):
+        return []
+    return [
+        f"{'.'.join((*path, 'trains'))}={typed(str(trained))}: must be the list of the networks that the model trains"
+    ]
 
 
 def extractor_problems(node: Any) -> list[str]:
@@ -259,4 +268,6 @@ def _is_count(value: Any) -> bool:
 def unused_optimizers(config: Mapping[str, Any]) -> list[str]:
     """Networks that the optimizer group names and the model does not train."""
     trained = (config.get("model") or {}).get("trains")
-    return [] if trained is None else [network for network in config.get("optimizer") or {} if network not in trained]
+    if not isinstance(trained, Sequence) or isinstance(trained, str):
+        return []  # the check tells what is wrong with it
+    return [network for network in config.get("optimizer") or {} if network not in trained]

@@ -218,9 +218,7 @@ class GenerativeModel(lightning.LightningModule):
     # -- one iteration ----------------------------------------------------------------------------------------
 
     def begin_iteration(self) -> None:
-        """Make this iteration's randomness a function of (seed, iteration, rank), and buffers those of rank 0."""
-        if self._trainer is not None and self.trainer.world_size > 1:
-            share_buffers(self)
+        """Make this iteration's randomness a function of (seed, iteration, rank)."""
         if self.compiled is not None:
             self.compiled.begin_step()
         self.noise.manual_seed(derived_seed("noise", self.seed, self.iteration))
@@ -237,7 +235,12 @@ class GenerativeModel(lightning.LightningModule):
         return self._noise
 
     def finish_iteration(self) -> None:
-        """Count, move the learning rates along their schedules, and end the run after its last iteration."""
+        """Count, move the learning rates along their schedules, and end the run after its last iteration.
+
+        Buffers become those of the first rank, which a checkpoint keeps: all ranks score what is saved.
+        """
+        if self._trainer is not None and self.trainer.world_size > 1:
+            share_buffers(self)
         phase = self.phase
         self.iteration += 1
         if self._trainer is not None and self.iteration >= self.max_iterations:

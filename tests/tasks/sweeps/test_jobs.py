@@ -83,6 +83,14 @@ while True:
 """
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """A shell lets what it starts in the background ignore Ctrl-C, and so would these jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_and_waited_for(tmp_path, number):
     before = signal.getsignal(number)
