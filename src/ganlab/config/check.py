@@ -10,7 +10,7 @@ from ganlab.config.nearest import nearest
 from ganlab.config.schema import OPTIMIZERS, RunConfig, component_schema
 from ganlab.config.scores import AUTO, problems_of_scores
 from ganlab.config.signature import TargetNotFound, is_importable, public_names
-from ganlab.errors import printable, shortened
+from ganlab.errors import printable, shortened, typed
 
 METADATA = ("_target_", "recommended", "trains")
 """Keys of a model that speak to the configuration and not to its constructor."""
