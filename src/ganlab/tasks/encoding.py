@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 from torch import Tensor
 
-from ganlab.errors import OutputError
+from ganlab.errors import OutputError, typed
 from ganlab.files import write_atomically
 from ganlab.tasks import console
 from ganlab.tasks.encode import EncodeOptions
@@ -94,7 +94,12 @@ def _known(rows: Rows, iteration: int) -> dict[str, np.ndarray]:
 def _folder(run: Path, out: str | None) -> Path:
     if out is None:
         return fresh_folder(run / "codes")
-    folder = Path(out).expanduser()
-    if (folder / DESCRIPTION).exists() or any(folder.glob("*.npz")):
-        raise OutputError(f"out={out}: holds codes already; give another folder")
+    try:
+        folder = Path(out).expanduser()
+        taken = (folder / DESCRIPTION).exists() or any(folder.glob("*.npz"))
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that nobody has
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"out={typed(out)}: cannot be a folder ({reason})") from None
+    if taken:
+        raise OutputError(f"out={typed(out)}: holds codes already; give another folder")
     return folder
