@@ -47,6 +47,7 @@ def test_any_command_line_trains_or_is_refused_in_a_line_or_two(tmp_path_factory
 
 REGRESSIONS = [
     ("seed=1\x1b[31m\n",),
+    ("+metrics/extractor=[nan]",),
     ("model.trains=1",),
     ("model.trains=generator",),
     ("name=a\nb", "seed=x"),

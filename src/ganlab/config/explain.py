@@ -17,7 +17,7 @@ from ganlab.config.nearest import nearest
 from ganlab.config.paths import conf_folder
 from ganlab.errors import typed
 
-REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError, TypeError)
 """What Hydra raises for overrides that cannot be composed."""
 EXTRAS = {"ray": "ray"}
 """Which extra of this package brings what a sweep of that name needs; all others need `sweeps`."""

@@ -112,7 +112,7 @@ def _run(application: Callable[[], Any]) -> None:
             print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
     # Before OSError: one of Hydra's, of a group that has no such choice, is both.
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         if debugging() or began(error):
             raise
         remove_unbegun_run()
