@@ -10,6 +10,7 @@ import pytest
 
 from ganlab.tasks import dying_ranks
 from ganlab.tasks.dying_ranks import PEER_LOST, Watch, follow_parent, how_it_ended, live_with_parent
+from living import gone
 
 LONG = "import time; time.sleep(60)"
 
@@ -103,17 +104,6 @@ def test_a_process_that_has_noticed_may_not_hang_at_its_exit():
 
 def ended(code):
     return subprocess.run([sys.executable, "-c", code, LONG], capture_output=True, text=True, timeout=60)
-
-
-def gone(process):
-    """Whether a process is no more, within a few seconds."""
-    for _ in range(50):
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_the_others_may_end_by_themselves_before_they_are_killed(watch):

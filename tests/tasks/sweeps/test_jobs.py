@@ -17,19 +17,12 @@ from ganlab.tasks.sweeps import jobs
 from ganlab.tasks.sweeps.jobs import Job, clean, command, run_job, run_to_the_end, status_of
 from ganlab.tasks.sweeps.record import read_records
 from ganlab.tasks.sweeps.slots import Share
+from living import running
 
 
 def run(program, folder, *words, **options):
     """The exit code, and the signal that was passed on."""
     return run_to_the_end([sys.executable, "-c", program, *map(str, words)], os.environ, folder, **options)
-
-
-def alive(process):
-    """Whether it runs; one that has ended and that nobody has asked for yet does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def when(path, act):
@@ -58,7 +51,7 @@ def test_nothing_of_a_job_is_left_when_its_first_process_has_ended(tmp_path, mon
     monkeypatch.setattr(jobs, "_GRACE", 0.2)
     monkeypatch.setattr(jobs, "_GRACE_AFTER_FAILURE", 0.1)
     assert run(LEAVES_ONE_BEHIND, tmp_path, tmp_path / "child", ending) == (code, None)
-    assert not alive(int((tmp_path / "child").read_text()))
+    assert not running(int((tmp_path / "child").read_text()))
 
 
 def test_processes_that_end_by_themselves_are_given_the_time(tmp_path):
