@@ -15,6 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from ganlab.data.celeba import CelebAData
+from ratios import beside_the_first
 
 WIDTH, HEIGHT, CROP, SIZE, BATCH = 178, 218, 178, 64, 128
 EPOCHS = 20
 """Epochs of the cache in one reading of the clock: one alone is over too soon."""
 OPTIONS = {"count": "2000", "workers": "0,2", "rounds": "5"}
+told = partial(beside_the_first, line="{:40} {:12,.0f} images/s   ×{:.1f} ({:.1f}–{:.1f})")
 
 
 def write_jpegs(folder: Path, count: int) -> None:
@@ -91,19 +94,6 @@ def speed(work: Callable[[], int]) -> float:
     began = time.perf_counter()
     images = work()
     return images / (time.perf_counter() - began)
-
-
-def told(speeds: dict[str, list[float]]) -> list[str]:
-    """A line for each way: the median speed, and its ratio to the first one in the same round."""
-    first = next(iter(speeds.values()))
-    lines = []
-    for name, own in speeds.items():
-        ratios = [one / other for one, other in zip(own, first, strict=True)]
-        lines.append(
-            f"{name:40} {statistics.median(own):12,.0f} images/s   ×{statistics.median(ratios):.1f} "
-            f"({min(ratios):.1f}–{max(ratios):.1f})"
-        )
-    return lines
 
 
 def main() -> None:

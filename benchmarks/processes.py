@@ -8,10 +8,11 @@ Each is a run of the command line; they alternate, so that a change of the machi
 over the first of the same round: the median, and the range. Any other word goes to every run: model=wgan_gp.
 """
 
-import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 
+from ratios import beside_the_first
 from timed_runs import timed_run
 
 EVERY = {32: 20, 64: 5}
@@ -21,6 +22,7 @@ KINDS = {
     "one process, two threads": "trainer.devices=1 trainer.threads=2",
     "two processes, one thread each": "trainer.devices=2 trainer.threads=1",
 }
+told = partial(beside_the_first, line="  {:31} {:8.1f} images/s   ×{:.2f} ({:.2f}–{:.2f})")
 
 
 def words_of(kind: str, size: int, batch: int, others: list[str]) -> str:
@@ -38,19 +40,6 @@ def alternated(measure: Callable[[str], float], rounds: int) -> dict[str, list[f
         for kind in list(KINDS)[:: -1 if number % 2 else 1]:
             found[kind].append(measure(kind))
     return found
-
-
-def told(found: dict[str, list[float]]) -> list[str]:
-    """A line for each kind: the median speed, and how it compares with the first kind in the same round."""
-    first = next(iter(found.values()))
-    lines = []
-    for kind, speeds in found.items():
-        ratios = [own / other for own, other in zip(speeds, first, strict=True)]
-        lines.append(
-            f"  {kind:31} {statistics.median(speeds):8.1f} images/s   ×{statistics.median(ratios):.2f} "
-            f"({min(ratios):.2f}–{max(ratios):.2f})"
-        )
-    return lines
 
 
 def main() -> None:

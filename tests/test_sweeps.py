@@ -9,25 +9,13 @@ from pathlib import Path
 
 import pytest
 
-TINY = [
-    "model=gan",
-    "data=ring",
-    "model.generator.width=4",
-    "model.discriminator.width=4",
-    "trainer.max_iterations=2",
-    "trainer.sample_every=null",
-    "trainer.accelerator=cpu",
-    "trainer.progress=false",
-    "logger=csv",
-]
-SCORED = ["metrics.count=50", "metrics.monitor=w2", "data.test_count=100"]
-HELPERS = Path(__file__).parent / "tasks"
+from sweeping import HELPERS, SCORED, TINY
 
 
 def sweep(folder, *words, command=("-m", "ganlab"), timeout=280, **variables):
     kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     return subprocess.run(
-        [sys.executable, *command, "-m", *TINY, *words],
+        [sys.executable, *command, "-m", *TINY, "trainer.accelerator=cpu", *words],
         cwd=folder, env={**kept, "PYTHONPATH": str(HELPERS), **variables}, capture_output=True, text=True,
         timeout=timeout,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganlab.config.callback import check_job
 from ganlab.config.search_space import read_search_space
 from ganlab.config.study import JOURNAL, require_optuna
+from ganlab.config.words import config_dir_words, given_folders, quoted
 from ganlab.errors import ConfigError, TrainingError, reason_of
 from ganlab.tasks.sweeps.record import RECORD, JobRecord, read_records
 from ganlab.tasks.sweeps.search import FOLDERS, MONITORED, REFUSED, Search, results_of, settings_of
@@ -141,8 +142,8 @@ class OptunaSweeper(Sweeper):
         """What tells a job which trial it is, so that it may be pruned."""
         if self.settings.pruner == "none":
             return []
-        journal = str((self.folder / JOURNAL).absolute()).replace("\\", "\\\\").replace("'", "\\'")
-        return [f"callbacks.pruning.journal='{journal}'", f"callbacks.pruning.trial={number}"]
+        journal = quoted(str((self.folder / JOURNAL).absolute()))
+        return [f"callbacks.pruning.journal={journal}", f"callbacks.pruning.trial={number}"]
 
     def _judge(self, trial: Any, records: list[JobRecord | None]) -> None:
         """Tell the study, and the user, what became of a trial."""
@@ -217,6 +218,4 @@ class OptunaSweeper(Sweeper):
         words = [word for word in overrides if not word.startswith("sweep=")]
         if self.settings.seeds:
             words = ["-m", *words, f"seed={','.join(map(str, self.settings.seeds))}"]
-        sources = self._context.config_loader.get_sources()
-        folders = [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
-        return [*(word for folder in folders for word in ("--config-dir", folder)), *words]
+        return [*config_dir_words(given_folders(self._context.config_loader.get_sources())), *words]

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from ganlab.config.callback import check_job
 from ganlab.config.resume import find_run
+from ganlab.config.words import given_folders
 from ganlab.errors import ConfigError, GanlabError
 from ganlab.tasks.sweeps.jobs import Job, run_job
 from ganlab.tasks.sweeps.record import JobFailed, JobRecord
@@ -97,17 +98,12 @@ class ProcessLauncher(Launcher):
                 sweep,
                 sweep / str(config.hydra.sweep.subdir),
                 _resumed(config),
-                self._config_dirs(),
+                given_folders(self.hydra_context.config_loader.get_sources()),
             )
         )
         if record.status == "stopped":
             raise SystemExit(record.exit_code)
         return record
-
-    def _config_dirs(self) -> list[str]:
-        """The folders that the user gave with --config-dir."""
-        sources = self.hydra_context.config_loader.get_sources()
-        return [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
 
 
 def _resumed(config: DictConfig) -> Path | None:

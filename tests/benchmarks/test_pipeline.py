@@ -5,12 +5,14 @@ import sys
 
 import pytest
 
-from loading import loaded_file
+from loading import ROOT, loaded_file
 
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return loaded_file("benchmarks/pipeline.py")
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield loaded_file("benchmarks/pipeline.py")
+    sys.path.remove(str(ROOT / "benchmarks"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,10 @@ from hydra.core.utils import JobStatus
 from ganlab.config import resolvers
 from ganlab.config.paths import conf_folder
 from ganlab.tasks.sweeps.record import JobFailed, JobRecord
+from living import gone, group_running
+from sweeping import HELPERS, SCORED, TINY
 
-TINY = [
-    "model=gan",
-    "data=ring",
-    "model.generator.width=4",
-    "model.discriminator.width=4",
-    "trainer.max_iterations=2",
-    "trainer.sample_every=null",
-    "trainer.progress=false",
-    "logger=csv",
-]
-SCORED = ["metrics.count=50", "metrics.monitor=w2", "data.test_count=100"]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
-HELPERS = Path(__file__).parents[1] / "tasks"
 
 
 def sweep(folder, *words, **variables):
@@ -82,22 +71,6 @@ def verify_two_ranks_of_one_job(seen, folder, *words):
         assert one["environment"].get("MASTER_PORT") != "1" and one["environment"].get("NODE_RANK") != "1"
 
 
-def verify_gone(*groups):
-    """No process of the jobs runs any more; it may take the system a moment to bury the last."""
-    patience = time.monotonic() + 10
-    while any(map(group_lives, groups)):
-        assert time.monotonic() < patience, "processes of a job are left"
-        time.sleep(0.1)
-
-
-def group_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_a_job_that_loses_a_rank_is_recorded_and_the_next_one_trains_on_two_processes(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     extra = f"callbacks.extra={witness(killed, provoke('RankSignalAt', rank=1, name='SIGKILL'))},{witness(whole)}"
@@ -117,7 +90,7 @@ def test_a_job_that_loses_a_rank_is_recorded_and_the_next_one_trains_on_two_proc
     assert "rank 1 was killed by SIGKILL" in done.stderr
     verify_two_ranks_of_one_job(seen_in(killed), folder / first["folder"], "seed=3")
     verify_two_ranks_of_one_job(seen_in(whole), folder / second["folder"], "optimizer.generator.lr=0.003")
-    verify_gone(*(one["group"] for path in (killed, whole) for one in seen_in(path)))
+    assert gone(*(one["group"] for path in (killed, whole) for one in seen_in(path)), runs=group_running)
     table = done.stdout.split("\n\n")[-1].splitlines()
     assert table[0].split() == ["job", "overrides", "status", "w2", "seconds"]
     assert table[-1] == f"sweep: {(folder / 'sweep.csv').relative_to(tmp_path)}"
@@ -157,7 +130,7 @@ def test_each_way_to_fail_is_survived(tmp_path):
     assert [row["status"] for row in rows] == ["failed"] * 7 + ["stopped"]
     assert [row["exit_code"] for row in rows][:4] == ["2"] * 4 and not any(row["folder"] for row in rows[:4])
     assert done.returncode == 143, done.stderr
-    verify_gone(*(one["group"] for folder in folders for one in seen_in(folder)))
+    assert gone(*(one["group"] for folder in folders for one in seen_in(folder)), runs=group_running)
 
 
 def test_all_jobs_are_checked_before_the_first_begins(tmp_path):

@@ -25,12 +25,7 @@ def rows_of(stream: Any, iteration: int) -> list[int] | None:
     positions = getattr(stream, "positions", None)
     if positions is None:
         return None
-    first = stream.plan.before(iteration - 1)
-    rows: list[int] = []
-    for update in range(first, first + stream.plan.at(iteration - 1)):
-        start = (update * stream.world_size + stream.rank) * stream.batch_size
-        rows += positions.block(start, stream.batch_size).tolist()
-    return [row % positions.length for row in rows]  # beyond the length they are mirrored
+    return [row % positions.length for row in stream.rows(iteration - 1).tolist()]  # beyond the length: mirrored
 
 
 def batch_of(trainer: Any, iteration: int) -> str:

@@ -94,12 +94,19 @@ class BatchStream:
         return batch if self.labelled is None else Batch(batch.samples, None, self.labelled.batch(iteration))
 
     def _batch(self, iteration: int) -> Batch:
-        first = self.plan.before(iteration)
-        updates = range(first, first + self.plan.at(iteration))
         if isinstance(self.source, FiniteSource):
-            blocks = [self.positions.block(self._first_position(update), self.batch_size) for update in updates]
-            return self.source.gather(blocks[0] if len(blocks) == 1 else torch.cat(blocks))
-        return _joined([self._drawn(self.source, update) for update in updates])
+            return self.source.gather(self.rows(iteration))
+        return _joined([self._drawn(self.source, update) for update in self._updates(iteration)])
+
+    def rows(self, iteration: int) -> Tensor:
+        """Of a finite source: the rows that this process is given in an iteration, in the order of its updates."""
+        starts = map(self._first_position, self._updates(iteration))
+        blocks = [self.positions.block(start, self.batch_size) for start in starts]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+    def _updates(self, iteration: int) -> range:
+        first = self.plan.before(iteration)
+        return range(first, first + self.plan.at(iteration))
 
     def _first_position(self, update: int) -> int:
         return (update * self.world_size + self.rank) * self.batch_size

@@ -247,7 +247,7 @@ class AdversarialModel(Techniques):
                 measured["instance_noise/std"] = said.loss.new_tensor(self.instance_noise_std)
         return said.loss, measured
 
-    def discriminator_says(self, given: Round) -> "Said":
+    def discriminator_says(self, given: Round) -> Said:
         """The discriminator's loss, its terms by tag, and the verdicts that it is made of."""
         observe = self.observer(given)
         real_seen, fakes_seen = self.presented(given.real), self.presented(given.fakes.detach())
@@ -267,7 +267,7 @@ class AdversarialModel(Techniques):
         measured = {"loss/generator": said.loss.detach()}
         return said.loss, measured | said.measured if self.measuring else measured
 
-    def generator_says(self, given: Round) -> "Said":
+    def generator_says(self, given: Round) -> Said:
         """The generator's loss, its further terms by tag, and the verdicts that it is made of."""
         observe = self.observer(given)
         fake = observe(self.presented(given.fakes), given.condition)

@@ -42,13 +42,7 @@ class Offspring:
 
 def augment_run(options: AugmentOptions) -> None:
     """Write the offspring of a run's data, and say where they are."""
-    run = load_trained(
-        options.run,
-        checkpoint=options.checkpoint,
-        trust=options.trust,
-        root=options.root,
-        device=options.device,
-    )
+    run = load_trained(options.run, options)
     _refuse_other_models(run, options)
     originals = Rows(run.data, options.split, POOL)
     made = offspring_of(run.model, originals, options)

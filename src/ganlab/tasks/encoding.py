@@ -24,13 +24,7 @@ DESCRIPTION = "codes.json"
 
 def encode_run(options: EncodeOptions) -> None:
     """Write the codes of a run's data, and say where they are."""
-    run = load_trained(
-        options.run,
-        checkpoint=options.checkpoint,
-        trust=options.trust,
-        root=options.root,
-        device=options.device,
-    )
+    run = load_trained(options.run, options)
     features = Features(run.model, options.layers)
     splits: list[Split] = ["train", "test"] if options.split == "both" else [options.split]
     folder = _folder(run.folder, options.out)

@@ -14,13 +14,11 @@ from typing import Any, NoReturn
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.config import resolvers
-from ganlab.config.explain import explain
+from ganlab.config.explain import REFUSALS, explain
 from ganlab.config.paths import conf_folder
 from ganlab.config.processes import dismiss, end
 from ganlab.errors import ConfigError, GanlabError
@@ -112,7 +110,7 @@ def _run(application: Callable[[], Any]) -> None:
             print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
     # Before OSError: one of Hydra's, of a group that has no such choice, is both.
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+    except REFUSALS as error:
         if debugging() or began(error):
             raise
         remove_unbegun_run()

@@ -48,9 +48,7 @@ def probe_runs(paths: Sequence[str], options: ProbeOptions) -> None:
     of_runs: list[dict[str, Any]] = []
     first: Trained | None = None
     for path in paths:
-        run = load_trained(
-            path, checkpoint=options.checkpoint, trust=options.trust, root=options.root, device=options.device
-        )
+        run = load_trained(path, options)
         own = {split: read_half(run, split, options.count) for split in SPLITS}
         if first is None:
             first, halves = run, own

@@ -26,6 +26,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch.distributed import PrefixStore, TCPStore
 
 from ganlab.callbacks.signals import Interrupted
+from ganlab.config.words import config_dir_words, given_folders, quoted
 from ganlab.errors import GanlabError, innermost
 from ganlab.tasks import console
 from ganlab.tasks.dying_ranks import PARENT, PEER_LOST, RankDied, Watch, follow_parent, how_it_ended, live_with_parent
@@ -176,8 +177,10 @@ class Launcher(_SubprocessScriptLauncher):
         last = self.folder / "checkpoints" / "last.ckpt"
         if not last.exists():
             return f"training stopped: {what}; no checkpoint had been saved yet"
-        go_on = f"{console.python()} -m ganlab resume={console.relative(self.folder)}"
-        return f"training stopped: {what}; the last good checkpoint is {console.relative(last)}; go on with: {go_on}"
+        kept = console.relative(last)
+        return (
+            f"training stopped: {what}; the last good checkpoint is {kept}; go on with: {console.resuming(self.folder)}"
+        )
 
     def _call_children_scripts(self) -> None:
         self._check_can_spawn_children()
@@ -210,10 +213,9 @@ def child_command(rank: int) -> tuple[list[str], str]:
     job: Any = HydraConfig.get()
     words = sys.argv[1:]
     if job.mode is RunMode.MULTIRUN:
-        sources = [source.path for source in job.runtime.config_sources if source.provider == "command-line"]
-        words = [*(word for path in sources for word in ("--config-dir", path)), *job.overrides.task, "hydra.mode=RUN"]
-    folder = job.runtime.output_dir.replace("\\", "\\\\").replace("'", "\\'")
-    own = [f"hydra.run.dir='{folder}'", f"hydra.job.name=rank_{rank}", "hydra.output_subdir=null"]
+        given = config_dir_words(given_folders(job.runtime.config_sources))
+        words = [*given, *job.overrides.task, "hydra.mode=RUN"]
+    own = [f"hydra.run.dir={quoted(job.runtime.output_dir)}", f"hydra.job.name=rank_{rank}", "hydra.output_subdir=null"]
     return [sys.executable, "-m", "ganlab", *words, *own], job.runtime.cwd
 
 

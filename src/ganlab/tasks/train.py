@@ -80,7 +80,7 @@ def train(config: DictConfig) -> float | None:
     use = "sample" if model.generates else "encode"
     console.say_finished(folder, scores, scorer.monitored, scorer.why_nothing, use)
     if _was_pruned(trainer):
-        again = f"{console.python()} -m ganlab resume={console.relative(folder)}"
+        again = console.resuming(folder)
         console.say(f"pruned: after iteration {model.iteration}, worse than other trials; to go on: {again}")
         raise Pruned
     return None if scorer.monitored is None else objective(scores[scorer.monitored])

@@ -86,11 +86,9 @@ def read_trained(run: str, checkpoint: str | int = "last", *, trust: bool = Fals
     return Saved(folder, file, settings, saved)
 
 
-def load_trained(
-    run: str, *, checkpoint: str | int = "last", trust: bool = False, root: str | None = None, device: str = "auto"
-) -> Trained:
-    """`read_trained` and `Saved.load` in one."""
-    return read_trained(run, checkpoint, trust=trust).load(root, device)
+def load_trained(run: str, options: Any) -> Trained:
+    """`read_trained` and `Saved.load` by the options of a command: checkpoint, trust, root and device."""
+    return read_trained(run, options.checkpoint, trust=options.trust).load(options.root, options.device)
 
 
 def _load_data(settings: dict[str, Any], model: GenerativeModel, root: str | None) -> LabDataModule:

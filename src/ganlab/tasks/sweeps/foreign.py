@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from ganlab.config.callback import check_job
 from ganlab.config.resume import find_run, task_overrides
+from ganlab.config.words import given_folders
 from ganlab.errors import GanlabError
 from ganlab.files import remove_refused_run
 from ganlab.tasks.sweeps.jobs import Job, record_end, run_job
@@ -62,7 +63,7 @@ def _job_of(config: DictConfig, hydra: Any) -> Job:
         start / hydra.sweep.dir,
         Path(hydra.runtime.output_dir),
         None if resume is None else find_run(str(resume), "resume")[0],
-        [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"],
+        given_folders(hydra.runtime.config_sources),
         start,
         prepared=True,
     )

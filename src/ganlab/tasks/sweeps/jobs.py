@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from ganlab.config.words import config_dir_words, quoted
 from ganlab.errors import ConfigError, OutputError
 from ganlab.files import CLAIMED, claim_folder, remove_refused_run
 from ganlab.tasks.sweeps.record import JobRecord, objective_of, overrides_of, record_job
@@ -108,10 +109,10 @@ def record_end(job: Job, folder: Path, code: int, seconds: float) -> JobRecord:
 
 def command(job: Job, folder: Path, threads: int | None = None) -> list[str]:
     """What one would type to run this job alone in that folder, with so many CPU threads unless it says how many."""
-    words = [word for path in job.config_dirs for word in ("--config-dir", path)]
+    words = config_dir_words(job.config_dirs)
     words += [word for word in job.overrides if not word.startswith("sweep=")]
     if job.resumes is None:
-        words.append(f"hydra.run.dir={_quoted(str(folder))}")
+        words.append(f"hydra.run.dir={quoted(str(folder))}")
     if threads is not None and not any(word.startswith("trainer.threads=") for word in words):
         words.append(f"trainer.threads={threads}")
     return [sys.executable, "-m", "ganlab", *words, "hydra.mode=RUN"]
@@ -274,8 +275,3 @@ def _alive(group: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
