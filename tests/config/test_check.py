@@ -143,6 +143,11 @@ def test_the_alternatives_of_a_union_share_a_line(problems):
     ]
 
 
+def test_entries_of_a_list_that_are_wrong_in_the_same_way_share_a_line(problems):
+    [line] = problems("callbacks.extra=[1,some name,{_target_: x},auto]")
+    assert line == "callbacks.extra.0=1: must be a group of keys; the same of 2 more in the list"
+
+
 def test_all_problems_are_told_at_once(problems):
     lines = problems("trainer.max_iterations=-1", "data.batch_size=x", "model.latent_dim=0", "seed=-2", "logger.csv=3")
     assert sorted(line.partition(":")[0] for line in lines) == [

@@ -147,7 +147,7 @@ def _validate(schema: type[BaseModel], values: Mapping[str, Any], prefix: tuple[
 def lines_of(
     error: ValidationError, values: Mapping[str, Any], prefix: tuple[str, ...], schema: type[BaseModel]
 ) -> list[str]:
-    """One line for each key: the alternatives of a union are told together."""
+    """One line for each key: the alternatives of a union are told together, and so are entries of a list."""
     grouped: dict[str, tuple[Any, list[str]]] = {}
     for detail in error.errors():
         location, value = _locate(detail["loc"], values)
@@ -161,9 +161,15 @@ def lines_of(
         messages = grouped[key.rpartition(".")[0]][1]
         if inside not in messages:
             messages.append(inside)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, (value, messages) in grouped.items():
+        parent, _, last = key.rpartition(".")
+        told = _alternatives(messages)
+        entries = alike.setdefault((parent if last.isdigit() else key, told), [])
+        entries.append(f"{key}{'' if value is _ABSENT else f'={_shown(value)}'}: {told}")
     return [
-        f"{key}{'' if value is _ABSENT else f'={_shown(value)}'}: {_alternatives(messages)}"
-        for key, (value, messages) in grouped.items()
+        entries[0] + (f"; the same of {len(entries) - 1} more in the list" if len(entries) > 1 else "")
+        for entries in alike.values()
     ]
 
 

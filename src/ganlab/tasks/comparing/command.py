@@ -1,10 +1,10 @@
 """The command line that makes a run once more."""
 
-import re
 import shlex
 from pathlib import Path
 from typing import Any
 
+from ganlab.config.words import quoted
 from ganlab.tasks.comparing.labels import of_configuration, written
 from ganlab.tasks.comparing.runs import Run, flat
 from ganlab.tasks.console import python
@@ -67,7 +67,5 @@ def _for_hydra(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_for_hydra(part)}" for key, part in value.items()) + "}"
     if isinstance(value, str):
-        # A backslash stands for itself, unless a quote comes next.
-        escaped = re.sub(r"(\\*)('|$)", lambda run: run[1] * 2 + ("\\'" if run[2] else ""), value)
-        return f"'{escaped}'"
+        return quoted(value)
     return written(value)
