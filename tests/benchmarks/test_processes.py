@@ -3,6 +3,8 @@
 import csv
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +23,9 @@ def timed_runs():
     return loaded_file("benchmarks/timed_runs.py")
 
 
-def test_both_take_the_same_batch_and_as_many_threads(settings, processes):
-    one, two = (settings(*processes.words_of(kind, 64, 48, []).split()) for kind in processes.KINDS)
+def test_all_take_the_same_batch_and_as_many_threads(settings, processes):
+    one, two, apart = (settings(*processes.words_of(kind, 64, 48, []).split()) for kind in processes.KINDS)
+    assert apart == {**one, "data": {**one["data"], "batch_size": 24}, "trainer": {**one["trainer"], "threads": 1}}
     for run in (one, two):
         assert run["data"]["batch_size"] * run["trainer"]["devices"] == 48
         assert run["trainer"]["threads"] * run["trainer"]["devices"] == 2
@@ -35,15 +38,32 @@ def test_both_take_the_same_batch_and_as_many_threads(settings, processes):
 
 
 def test_they_alternate_and_ratios_are_of_the_same_round(processes):
-    one, two = processes.KINDS
+    one, two, apart = processes.KINDS
     asked = []
-    speeds = iter([100.0, 90.0, 30.0, 10.0, 200.0, 100.0])
+    speeds = iter([100.0, 90.0, 50.0, 5.0, 30.0, 10.0, 200.0, 100.0, 400.0])
     found = processes.alternated(lambda kind: (asked.append(kind), next(speeds))[1], 3)
-    assert asked == [one, two, two, one, one, two]
-    assert found == {one: [100.0, 10.0, 200.0], two: [90.0, 30.0, 100.0]}
+    assert asked == [one, two, apart, apart, two, one, one, two, apart]
+    assert found == {one: [100.0, 10.0, 200.0], two: [90.0, 30.0, 100.0], apart: [50.0, 5.0, 400.0]}
     lines = processes.told(found)
     assert "100.0 images/s" in lines[0] and "×1.00 (1.00–1.00)" in lines[0]
     assert "90.0 images/s" in lines[1] and "×0.90 (0.50–3.00)" in lines[1]
+
+
+def test_two_runs_apart_go_at_the_same_time_and_their_speeds_add_up(processes, monkeypatch, capsys):
+    both, seen = threading.Barrier(2), []
+
+    def timed_run(words, every):
+        seen.append((words, every))
+        if words.endswith("trainer.devices=1 trainer.threads=1"):
+            both.wait(10)
+        return SimpleNamespace(images_per_second=7.0)
+
+    monkeypatch.setattr(processes, "timed_run", timed_run)
+    monkeypatch.setattr(sys, "argv", ["processes.py", "size=32", "rounds=1", "batch=8"])
+    processes.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "7.0 images/s" in lines[1] and "14.0 images/s" in lines[3]
+    assert len(seen) == 4 and all(every == 20 for _, every in seen)
 
 
 def test_a_runs_speed_is_the_median_without_its_start(timed_runs, tmp_path):

@@ -80,6 +80,7 @@ def test_what_goes_with_every_family_goes_together(ganlab, tmp_path, model, data
     assert float(row["instance_noise/std"]) == 0  # half of the run is over
 
 
+@pytest.mark.slow
 def test_two_processes_train_whom_one_with_their_batches_would(ganlab, tmp_path):
     words = ["model=gan", "data=ring", "model.balanced=true", "trainer.max_iterations=40", "metrics.scores=[]"]
     words = [*TINY, *words, "optimizer.generator.lr=0.02", "optimizer.discriminator.lr=0.02", "trainer.log_every=1"]

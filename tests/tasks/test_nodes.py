@@ -90,6 +90,7 @@ def processes(folder: Path) -> int:
     return json.loads((folder / "results.json").read_text())["machine"]["processes"]
 
 
+@pytest.mark.slow
 def test_two_nodes_of_torchrun_make_one_run_that_equals_one_process_with_twice_the_batch(nodes, ganlab, tmp_path):
     first, second = nodes("torchrun", *SHORT)
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr

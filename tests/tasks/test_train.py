@@ -288,6 +288,7 @@ def is_weight(name):
     return name.rpartition(".")[2] in ("weight", "bias")
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_scoring_and_train_as_they_would_without(ganlab, tmp_path):
     words = ["model=cgan", "model.generator.width=4", "model.discriminator.width=4", "trainer.max_iterations=6"]
     words += ["trainer.accelerator=cpu", "trainer.devices=2", "metrics.count=31", "trainer.checkpoint_every=null"]
