@@ -1,3 +1,4 @@
+from math import nan
 from types import SimpleNamespace
 
 import pytest
@@ -91,7 +92,7 @@ def one_reading(loss, others):
 
 
 def test_every_process_stops_if_one_has_seen_a_nan_and_says_the_same(monkeypatch):
-    told = ("loss/z is not a finite number (nan) at iteration 3", "mend it")
+    told = (0, "loss/z is not a finite number (nan) at iteration 3", "mend it")
 
     def gather(found, own):
         found[:] = [own, told]
@@ -105,6 +106,22 @@ def test_every_process_stops_if_one_has_seen_a_nan_and_says_the_same(monkeypatch
     assert seen.value.remedy == "mend it"
     with pytest.raises(NotFinite, match=r"^loss/x is not a finite number \(inf\) at iteration 4, on process 0$"):
         one_reading(float("inf"), others=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "place", "first"), [([1.0, nan], 0, 1), ([1.0, nan], 2, 0), ([nan, nan], 0, 0), ([nan], -1, 1)]
+)
+def test_of_what_several_processes_have_seen_the_first_is_told(monkeypatch, own, place, first):
+    """A gradient that is no number is soon everyone's, and so is what follows from it."""
+
+    def gather(found, told):
+        found[:] = [told, (place, "loss/z of another process", "mend it")]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    guard = FiniteGuard(1)
+    outputs = {f"loss/{number}": torch.tensor(value) for number, value in enumerate(own)}
+    with pytest.raises(NotFinite, match=f", on process {first}$"):
+        guard.on_train_batch_end(process(True), SimpleNamespace(iteration=4), outputs, None, 0)
 
 
 ALONE = SimpleNamespace(strategy=Strategy(False), world_size=1)

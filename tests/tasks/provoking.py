@@ -119,6 +119,19 @@ class RankRaiseAt(OnRank):
         raise self.error
 
 
+class PoisonBatchAt(Callback):
+    """The samples of one rank are no numbers, in iteration `iteration`, the first time that it comes to it."""
+
+    def __init__(self, iteration: int, rank: int) -> None:
+        self.iteration: int | None = iteration
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.iteration + 1 == self.iteration and trainer.global_rank == self.rank:
+            self.iteration = None
+            batch.samples.fill_(float("nan"))
+
+
 class RankBusyAt(OnRank):
     """A rank is busy for so many seconds, as one that evaluates is; the others wait for it."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,27 @@ def test_what_cannot_be_is_refused(ganlab, tmp_path, word):
     assert refused.returncode == 2
     assert refused.stderr.startswith(word.partition("=")[0])
     assert not (tmp_path / "outputs").exists()
+
+
+ONE_BAD_BATCH = "{_target_: provoking.PoisonBatchAt, iteration: 7, rank: 1}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["stop", "skip", "roll_back"])
+def test_what_one_of_two_processes_meets_is_met_by_both(ganlab, tmp_path, policy):
+    digest = f"{{_target_: provoking.DigestAt, folder: {tmp_path}}}"
+    words = (f"callbacks.extra=[{ONE_BAD_BATCH}, {digest}]", f"callbacks.not_finite={policy}")
+    two = ganlab("hydra.run.dir=run", "trainer.devices=2", "trainer.accelerator=cpu", *words)
+    if policy == "stop":
+        assert two.returncode == 1
+        assert two.stderr.count("training stopped") == 1, two.stderr
+    else:
+        said = {"skip": "the update is skipped", "roll_back": "rolled back to the state of iteration 4"}[policy]
+        assert two.returncode == 0 and said in two.stderr, two.stderr
+        first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+        assert not first["seen"].isnan().any() and second["seen"].isnan().any(), "or nothing was provoked"
+    assert re.search(r"loss/discriminator is not a finite number \(nan\) at iteration 7, .*, on process 1", two.stderr)
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(bool(value.isfinite().all()) for value in saved["state_dict"].values())
+    assert saved["iteration"] == (4 if policy == "stop" else 12)

@@ -13,11 +13,15 @@ SLOWER = "try a lower learning rate"
 
 
 class NotFinite(TrainingError):
-    """A loss, gradient, weight or sample that is not a finite number; `remedy` says what to do about it."""
+    """A loss, gradient, weight or sample that is not a finite number; `remedy` says what to do about it.
 
-    def __init__(self, line: str, remedy: str = SLOWER) -> None:
+    `place`: how early it comes among what several processes have found, for what one of them begins all soon have.
+    """
+
+    def __init__(self, line: str, remedy: str = SLOWER, place: int = 0) -> None:
         super().__init__(line)
         self.remedy = remedy
+        self.place = place
 
 
 class FiniteGuard(Callback):
@@ -78,32 +82,33 @@ class FiniteGuard(Callback):
         if bad is None:
             return agreed(trainer, None)
         iteration, tag, value = unread[bad]
-        return agreed(trainer, fault_at(trainer, said_of(tag, float(value)), iteration, since=unread[0][0]))
+        return agreed(trainer, fault_at(trainer, said_of(tag, float(value)), iteration, since=unread[0][0], place=bad))
 
 
 def said_of(what: str, value: float) -> str:
     return f"{what} is not a finite number ({value:g})"
 
 
-def fault_at(trainer: Any, said: str, iteration: int, since: int) -> NotFinite:
+def fault_at(trainer: Any, said: str, iteration: int, since: int, place: int) -> NotFinite:
     """A fault of an iteration, or the data that made it, in a batch of iteration `since` or later."""
     data = data_fault(trainer, since, iteration)
     if data is not None:
-        return NotFinite(data, "mend or leave out that sample")
-    return NotFinite(f"{said} at iteration {iteration}{batch_of(trainer, iteration)}")
+        return NotFinite(data, "mend or leave out that sample", place=-1)
+    return NotFinite(f"{said} at iteration {iteration}{batch_of(trainer, iteration)}", place=place)
 
 
 def agreed(trainer: Any, fault: NotFinite | None) -> NotFinite | None:
-    """The fault of the first process that has one, on all of them."""
+    """The fault that comes first, of the first process that has it, on all of them."""
     if not trainer.strategy.reduce_boolean_decision(fault is not None, all=False):
         return None
     if trainer.world_size == 1:
         return fault
     found: list[Any] = [None] * trainer.world_size
-    told = None if fault is None else (str(fault), fault.remedy)
+    told = None if fault is None else (fault.place, str(fault), fault.remedy)
     torch.distributed.all_gather_object(found, told)
-    rank, (line, remedy) = next((rank, told) for rank, told in enumerate(found) if told is not None)
-    return NotFinite(f"{line}, on process {rank}", remedy)
+    place, rank = min((told[0], rank) for rank, told in enumerate(found) if told is not None)
+    _, line, remedy = found[rank]
+    return NotFinite(f"{line}, on process {rank}", remedy, place)
 
 
 def _fault_of_state(trainer: Any, model: Any) -> NotFinite | None:

@@ -29,8 +29,8 @@ class SkippingGuard(FiniteGuard):
         self.skipped = 0
         self.in_a_row = 0
         self._shown: list[Tensor] = []
-        self._refused: dict[str, str | None] = {}
-        """Networks, with what this process has seen of them; None: nothing, another process has."""
+        self._refused: dict[str, tuple[int, str] | None] = {}
+        """Networks, with what this process has seen of them and its place; None: nothing, another process has."""
         self._told = False
         self._buffers: list[Tensor] = []
         self._before: list[Tensor] = []
@@ -74,7 +74,7 @@ class SkippingGuard(FiniteGuard):
             self._restore_buffers()
             said = next(iter(refused.values()))
             iteration = pl_module.iteration
-            fault = agreed(trainer, None if said is None else fault_at(trainer, said, iteration, since=iteration))
+            fault = agreed(trainer, said and fault_at(trainer, said[1], iteration, since=iteration, place=said[0]))
             self._count(trainer, fault or NotFinite(f"an update is not finite at iteration {iteration}"))
         else:
             self.in_a_row = 0
@@ -111,13 +111,13 @@ def _gradients(model: Any, network: str) -> dict[str, Tensor]:
     return {name: parameter.grad for name, parameter in named if parameter.grad is not None}
 
 
-def _said(network: str, losses: list[Tensor], gradients: dict[str, Tensor]) -> str:
-    """Which loss or gradient is no finite number."""
+def _said(network: str, losses: list[Tensor], gradients: dict[str, Tensor]) -> tuple[int, str]:
+    """Which loss or gradient is no finite number, and its place: gradients are the mean of all processes' by now."""
     for loss in losses:
         if not bool(loss.isfinite()):
-            return said_of(f"loss/{network}", float(loss))
+            return 0, said_of(f"loss/{network}", float(loss))
     for name, gradient in gradients.items():
         bad = gradient[~gradient.isfinite()]
         if bad.numel():
-            return said_of(f"the gradient of {network}'s {name}", float(bad[0]))
-    return said_of(f"the norm of {network}'s gradient", float("inf"))
+            return 1, said_of(f"the gradient of {network}'s {name}", float(bad[0]))
+    return 1, said_of(f"the norm of {network}'s gradient", float("inf"))
