@@ -6,7 +6,7 @@ RUN ?= outputs
 SEED := $(or $(SEED),$(shell date +%s))
 CASES ?= 5000
 
-.PHONY: help install train test test-slow fuzz lint bench tensorboard clean
+.PHONY: help install train test test-slow fuzz lint docs docs-check gallery bench tensorboard clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,15 @@ lint: install ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: install ## the pages in docs/ as a site: build/docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-check: docs ## every command, link and gallery number in README.md and docs/
+	$(BIN)/python scripts/docs_check.py
+
+gallery: install ## every family over three seeds, into docs/gallery.md; hours, and goes on where it stopped
+	$(BIN)/python benchmarks/gallery.py
 
 bench: install ## speed against a plain PyTorch loop, and quality over seeds
 	$(BIN)/python benchmarks/speed.py

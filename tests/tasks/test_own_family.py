@@ -1,4 +1,4 @@
-"""What the README says of a loss of one's own: its two files and its command, as they stand there."""
+"""What docs/extending.md says of a loss of one's own: its two files and its command, as they stand there."""
 
 import csv
 import re
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 @pytest.fixture
 def written(tmp_path):
-    """The README's files in a folder, and its command's words."""
-    section = README.read_text(encoding="utf-8").split("**A loss of your own**")[1]
-    code, configuration = re.findall(r"```(?:python|yaml)\n(.*?)```", section, re.DOTALL)[:2]
+    """The page's files in a folder, and its command's words."""
+    section = PAGE.read_text(encoding="utf-8").split("## A loss\n")[1].split("\n## ")[0]
+    code, configuration = re.findall(r"```(?:python|yaml) title=\S+\n(.*?)```", section, re.DOTALL)
     (tmp_path / "margin.py").write_text(code)
     folder = tmp_path / "conf" / "model"
     folder.mkdir(parents=True)
@@ -27,7 +27,7 @@ def written(tmp_path):
 TINY = ["trainer.max_iterations=4", "trainer.log_every=2", "hydra.run.dir=run", "metrics.scores=[]"]
 
 
-def test_a_stranger_adds_a_loss_as_the_readme_says(ganlab, written, tmp_path):
+def test_a_stranger_adds_a_loss_as_the_page_says(ganlab, written, tmp_path):
     done = ganlab(*written, *TINY, several=True, tiny=False)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "run/metrics.csv").open() as file:

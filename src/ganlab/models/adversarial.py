@@ -58,6 +58,7 @@ class AdversarialModel(Techniques):
     """
 
     generates = True
+    judges = True
     trained_networks = ("generator", "discriminator")
     losses_compare = False
     """Whether the two players' losses are of one kind, so that the larger one tells who is behind."""
@@ -363,6 +364,10 @@ class AdversarialModel(Techniques):
     @torch.no_grad()
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents [n, latent_dim] to samples [n, *sample_shape], by the averaged generator if there is one."""
+        return self.decode_with_graph(latents, condition)
+
+    def decode_with_graph(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As `decode`, differentiable in the latents."""
         network = self.generator if self.generator_ema is None else self.generator_ema.network
         return self._generated(network, latents, condition)
 
@@ -380,6 +385,15 @@ class AdversarialModel(Techniques):
         """Raw discriminator scores [n] of samples [n, *sample_shape]."""
         with evaluating(self.discriminator):
             return self.observe(samples.to(self.dtype), self.condition_vectors(condition)).scores
+
+    def realism_losses(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The generator's loss of each sample by itself, [n], differentiable in the samples; further terms left out.
+
+        Relativistic scores are no score of one sample: there it is minus the raw score.
+        """
+        with evaluating(self.discriminator):
+            scores = self.observe(samples.to(self.dtype), self.condition_vectors(condition)).scores
+        return -scores if self.relativistic != "none" else torch.vmap(self.generator_term)(scores.unsqueeze(1))
 
     @torch.no_grad()
     def classify(self, samples: Tensor) -> Tensor:

@@ -239,6 +239,10 @@ class AutoencodingModel(GenerativeModel):
     @torch.no_grad()
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples [n, *sample_shape] of codes [n, latent_dim], in eval mode."""
+        return self.decode_with_graph(latents, condition)
+
+    def decode_with_graph(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As `decode`, differentiable in the codes."""
         with evaluating(self.autoencoder):
             outputs = self.autoencoder.decoder(latents.to(self.dtype), self.condition_vectors(condition))
             return self.samples_of(self.squash(outputs))

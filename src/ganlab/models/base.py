@@ -22,6 +22,9 @@ _PLAIN_ATTRIBUTES = frozenset({"_current_fx_name", "iteration", "measuring"})
 Measurements = dict[str, Tensor]
 """From tag to detached scalar tensor; nothing is read from the device until it is logged."""
 
+LatentPart = Literal["normal", "uniform", "one_hot"]
+"""Standard normal numbers, numbers uniform on [-1, 1], or one of several equally likely values as a one-hot vector."""
+
 
 class Gate(Protocol):
     """Says of each update whether it is taken; it is shown the losses whose gradients make it."""
@@ -61,6 +64,8 @@ class GenerativeModel(lightning.LightningModule):
     """Whether `reconstruct` gives samples back."""
     encodes: ClassVar[bool] = False
     """Whether `encode` gives the codes of samples."""
+    judges: ClassVar[bool] = False
+    """Whether `realism_losses` says how real samples look."""
     classifies: bool = False
     """Whether `classify` tells classes apart."""
     learns_labels: bool = False
@@ -355,6 +360,11 @@ class GenerativeModel(lightning.LightningModule):
         """Latents from the prior, [count, latent_dim], on the model's device; `generator` lives on the CPU."""
         return self._draw(count, generator, torch.device("cpu")).to(self.device)
 
+    @property
+    def latent_parts(self) -> list[tuple[LatentPart, int]]:
+        """What the numbers of a latent are drawn from, one part after the other, and how many each part has."""
+        return [(self.prior, self.latent_dim)]
+
     def sample(self, count: int, condition: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Samples [count, *sample_shape]; images in [-1, 1]. Without gradient, from the averaged weights."""
         return self.decode(self.latents(count, generator), condition)
@@ -362,6 +372,15 @@ class GenerativeModel(lightning.LightningModule):
     def decode(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """The samples of given latents; families that generate override this."""
         raise TypeError(f"{type(self).__name__} does not generate")
+
+    def decode_with_graph(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """As `decode`, differentiable in the latents; families that generate override this."""
+        raise TypeError(f"{type(self).__name__} does not generate")
+
+    def realism_losses(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """How little like real ones samples [n, *sample_shape] look, [n], differentiable in them and in eval mode;
+        families with a discriminator override this."""
+        raise TypeError(f"{type(self).__name__} does not judge")
 
     def reconstruct(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples [n, *sample_shape] through code and back; families that encode override this."""

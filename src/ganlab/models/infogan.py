@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganlab.config.types import Codes, NonNegativeFloat, PositiveInt
 from ganlab.models.adversarial import Round
-from ganlab.models.base import Measurements
+from ganlab.models.base import LatentPart, Measurements
 from ganlab.models.gan import GAN
 from ganlab.networks.recognition import RecognitionHead
 from ganlab.networks.verdict import TwoHeaded, Verdict
@@ -81,6 +81,14 @@ class InfoGAN(GAN):
         shares = torch.rand(count, len(self.codes), generator=generator, device=device, dtype=torch.float32)
         drawn = [code.of_uniform(share) for code, share in zip(self.codes, shares.unbind(1), strict=True)]
         return torch.cat([latents[:, : self.parts_of_latents[0]], *(part.to(self.dtype) for part in drawn)], dim=1)
+
+    @property
+    def latent_parts(self) -> list[tuple[LatentPart, int]]:
+        """Noise, then the codes."""
+        codes: list[tuple[LatentPart, int]] = [
+            ("one_hot" if isinstance(code, Categorical) else "uniform", code.size) for code in self.codes
+        ]
+        return [(self.prior, self.parts_of_latents[0]), *codes]
 
     def traversals(self, steps: int, generator: torch.Generator | None = None) -> list[tuple[str, Tensor]]:
         """For each code a name and latents [values, latent_dim] in which it alone varies, over all of its values; a

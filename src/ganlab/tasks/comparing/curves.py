@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,15 @@ class Curve:
 
 
 def read_history(run: Run) -> dict[str, dict[int, float]]:
-    """From tag to the values by iteration in metrics.csv; empty if it is missing or is no table of numbers."""
+    """From tag to the values by iteration in a run's metrics.csv; empty if it is missing or is no table of numbers."""
+    return read_table(run.folder / "metrics.csv")
+
+
+def read_table(path: Path) -> dict[str, dict[int, float]]:
+    """`read_history` of a metrics.csv."""
     history: dict[str, dict[int, float]] = {}
     try:
-        with (run.folder / "metrics.csv").open(newline="", encoding="utf-8", errors="replace") as file:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
                 iteration = int(row.pop("iteration"))
                 for tag, text in row.items():

@@ -1,0 +1,1 @@
+"""The page of `ganlab.explore`, and what it shows."""
