@@ -39,7 +39,8 @@ This page is written by `python scripts/claims_page.py` from the newest run of e
 def gathered(folders: Iterable[Path]) -> dict[str, tuple[Path, dict[str, Any]]]:
     """By claim the folder and the report of the newest run at full budget, of those that are whole."""
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for folder in sorted(folders, key=lambda folder: (folder / "claim.json").stat().st_mtime):
+    whole = [folder for folder in folders if (folder / "claim.json").is_file()]
+    for folder in sorted(whole, key=lambda folder: (folder / "claim.json").stat().st_mtime):
         report = json.loads((folder / "claim.json").read_text())
         if report["budget"] == 1 and report["claim"] in CLAIMS:
             found[report["claim"]] = folder, {key: report[key] for key in KEPT}

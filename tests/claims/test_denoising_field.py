@@ -80,7 +80,7 @@ def test_the_best_denoiser_has_the_exact_field_and_a_copy_has_none(run, monkeypa
 
 @pytest.mark.slow
 def test_the_field_is_learnt_in_a_part_of_the_budget(tmp_path):
-    finding = investigate(Lab("denoising_field", tmp_path, (0,), budget=0.2))
+    finding = investigate(Lab("denoising_field", tmp_path, (0,), budget=0.5))
     denoising, plain = finding.numbers["denoising"], finding.numbers["plain"]
     assert denoising["cosine"][0] > 0.85 and 0.7 < denoising["length"][0] < 1.3
     assert denoising["distance"][0] < 0.7 < plain["distance"][0]
