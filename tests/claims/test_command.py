@@ -1,5 +1,6 @@
 """`python -m ganlab.claim`: what it is asked, and what it answers before anything is loaded."""
 
+import signal
 import subprocess
 import sys
 
@@ -104,3 +105,11 @@ def test_lists_and_mistakes_are_answered_without_torch(words):
     )
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=240)
     assert ended.stderr.splitlines()[-1] == "[]"
+
+
+def test_what_sigterm_means_to_the_caller_is_put_back(asked, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    meanwhile = []
+    monkeypatch.setattr("ganlab.claims.judging.judge", lambda *told: meanwhile.append(signal.getsignal(signal.SIGTERM)))
+    asked("linear_ae_is_pca")
+    assert signal.getsignal(signal.SIGTERM) is before and meanwhile != [before]

@@ -141,6 +141,7 @@ def test_all_jobs_are_checked_before_the_first_begins(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_lets_the_job_save_itself_and_starts_no_other(tmp_path):
     stop = "callbacks.extra=[{_target_: provoking.SignalGroupAt, iteration: 1, name: SIGINT}]"
     stopped = sweep(tmp_path, "seed=0,1", stop)

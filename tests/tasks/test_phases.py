@@ -58,7 +58,8 @@ def test_each_phase_is_logged_under_its_name_and_has_its_checkpoint(ganlab, tmp_
     assert list(dict.fromkeys(told)) == phases
 
 
-@pytest.mark.parametrize("model", ["stacked_ae", pytest.param("deep_ae", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["stacked_ae", "deep_ae"])
 def test_two_processes_equal_one_with_twice_the_batch(ganlab, tmp_path, model):
     words = [f"model={model}", *TINY]
     one = ganlab(*words, "data.batch_size=16", "hydra.run.dir=one", tiny=False)

@@ -29,7 +29,10 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+SLOW = pytest.param("conditional on a thousand classes", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [SLOW if name in SLOW.values else name for name in RUNS])
 def test_it_is_scored_while_training_at_the_end_and_again(ganlab, celeba_files, tmp_path, name):
     words, tag = RUNS[name]
     words = [*words, "model.generator.width=4", "model.discriminator.width=4", "trainer.max_iterations=4"]

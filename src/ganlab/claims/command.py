@@ -84,8 +84,11 @@ def main() -> None:
         verify_seeds(options.all_seeds)
         from ganlab.claims.judging import judge
 
-        signal.signal(signal.SIGTERM, _end)
-        judge(CLAIMS[name], options)
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            judge(CLAIMS[name], options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     except GanlabError as mistake:
         print(mistake, file=sys.stderr)
         raise SystemExit(mistake.exit_code) from None
