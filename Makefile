@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= outputs
 SEED := $(or $(SEED),$(shell date +%s))
 CASES ?= 5000
+SLOW ?= slow
 
 .PHONY: help install train test test-slow fuzz lint docs docs-check gallery bench tensorboard clean
 
@@ -26,7 +27,7 @@ test: install ## the tests, on all cores
 	$(BIN)/python -m pytest -n auto
 
 test-slow: install ## statistical checks and long runs
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto -m "$(SLOW)"
 
 fuzz: install ## anything as input: 5,000 command lines, damaged checkpoints and image files; SEED=… repeats a run
 	@echo seed $(SEED)

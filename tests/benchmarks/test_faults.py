@@ -114,12 +114,14 @@ def test_a_run_that_does_nothing_but_end_is_waited_for(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_runs_that_are_killed_come_to_the_same_end(tmp_path):
     row = kills.stories("killed", 6, kills.Story.kill_until_done, tmp_path, "kills", seed=9)
     assert (row.tried, row.lost) == (6, 0)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_disks_that_fail_cost_nothing():
     """By the command itself, whose mounts are then its own."""
     command = [sys.executable, str(ROOT / "benchmarks/faults.py"), "disk=3"]

@@ -40,6 +40,7 @@ def trained(fit, digits, tied, seed, components=8, iterations=4000):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_trained_to_convergence_it_is_pca(fit, digits, tied, seed):

@@ -209,6 +209,7 @@ def test_a_gaussian_is_fitted_to_a_mixture(fit, name):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_each_divergence_fits_its_own_gaussian_and_is_the_best_at_it(fit, seed):

@@ -228,6 +228,7 @@ def test_mistakes_are_a_line_each_and_the_usage_names_every_key(refused_by):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("words", [["model=vae", "data=digits"], ["experiment=digits_dcgan"]], ids=["vae", "dcgan"])
 def test_held_out_digits_are_completed_better_than_by_the_nearest_and_the_mean(trained, completed, tmp_path, words):

@@ -44,6 +44,7 @@ def test_a_run_that_fails_is_lost(endurance, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_memory_files_and_speed_stay_what_they_are(endurance):
     """Fewer iterations than by the benchmark: a few pages more or less count for more in the slope."""

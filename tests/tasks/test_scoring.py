@@ -476,7 +476,7 @@ def test_the_best_checkpoint_may_be_the_most_accurate(scorer, make_gan, tiny_dat
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_the_default_run_draws_the_digits_that_are_asked_for(ganlab, tmp_path, seed):
     done = ganlab(f"seed={seed}", "hydra.run.dir=run", "trainer.threads=1", tiny=False)
     assert done.returncode == 0, done.stderr
