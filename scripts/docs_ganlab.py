@@ -20,7 +20,7 @@ from ganlab.tasks.command import parse
 SMALL = {
     "augment": ["count=8"],
     "compare": [],
-    "complete": ["count=2", "steps=2", "restarts=2"],
+    "complete": ["count=2", "steps=2", "restarts=10"],
     "encode": [],
     "evaluate": ["count=20", "reference_count=50"],
     "export": [],
