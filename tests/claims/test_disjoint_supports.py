@@ -1,8 +1,5 @@
 """What is measured between the segments, against closed forms."""
 
-import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -113,10 +110,8 @@ def test_a_check_fails_where_the_claim_does_not_hold(name, values, wrong):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_quick_look_shows_the_direction(tmp_path):
-    words = ["disjoint_supports", "budget=0.7", "seeds=0", f"output={tmp_path}"]
-    subprocess.run([sys.executable, "-m", "ganlab.claim", *words], check=True, timeout=500)
-    found = json.loads((tmp_path / "claim.json").read_text())["numbers"]
+def test_a_quick_look_shows_the_direction(quick_look, tmp_path):
+    found = quick_look("disjoint_supports", 0.7)["numbers"]
     entropy, critic = found["jensen_shannon"][0], found["penalised"][0]
     assert min(entropy[0], entropy[-1]) > 0.6 > 0.05 > abs(entropy[2])
     assert critic == pytest.approx(list(FAR), abs=0.2)

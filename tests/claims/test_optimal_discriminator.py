@@ -1,9 +1,5 @@
 """How a discriminator's run is summed up, and that a short one goes the claimed way."""
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -31,10 +27,8 @@ def test_a_discriminator_gets_nearer_to_the_closed_form():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_quick_look_shows_the_direction(tmp_path):
-    words = ["optimal_discriminator", "budget=0.3", "seeds=0", f"output={tmp_path}"]
-    subprocess.run([sys.executable, "-m", "ganlab.claim", *words], check=True, timeout=500)
-    report = json.loads((tmp_path / "claim.json").read_text())
+def test_a_quick_look_shows_the_direction(quick_look, tmp_path):
+    report = quick_look("optimal_discriminator", 0.3)
     errors = report["numbers"]["errors"][0]
     assert errors[-1] < 0.06 < 0.1 < errors[0]
     for tag, (value,) in report["numbers"]["late_means"].items():

@@ -1,9 +1,10 @@
-"""Explorers of untrained models."""
+"""Explorers of untrained models, and a run of two iterations to explore."""
 
 import pytest
 import torch
 
 from ganlab.tasks.building import build_data, build_model
+from ganlab.tasks.explore import ExploreOptions
 from ganlab.tasks.exploring.explorer import Explorer
 from ganlab.tasks.rows import Rows
 
@@ -33,3 +34,19 @@ def explorer_of(settings):
 def same():
     """Whether two samples are alike but for rounding."""
     return lambda one, other: torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.fixture
+def trained(ganlab, tmp_path):
+    """trained("model=cgan"): what explores a run of two iterations."""
+
+    def make(*words):
+        done = ganlab(
+            "data=digits", "data.image_size=8", "data.batch_size=8", "trainer.max_iterations=2", "trainer.threads=1",
+            "metrics.scores=[]", "trainer.sample_every=null", "hydra.run.dir=run", "trainer.progress=false", *words,
+            tiny=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return ExploreOptions(run=str(tmp_path / "run"), device="cpu")
+
+    return make

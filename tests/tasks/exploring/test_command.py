@@ -6,25 +6,8 @@ import pytest
 import torch
 
 from ganlab.errors import DataError
-from ganlab.tasks.explore import ExploreOptions
 from ganlab.tasks.exploring.command import subject_of
 from ganlab.tasks.exploring.places import Place
-
-
-@pytest.fixture
-def trained(ganlab, tmp_path):
-    """trained("model=cgan"): a run of two iterations."""
-
-    def make(*words):
-        done = ganlab(
-            "data=digits", "data.image_size=8", "data.batch_size=8", "trainer.max_iterations=2", "trainer.threads=1",
-            "metrics.scores=[]", "trainer.sample_every=null", "hydra.run.dir=run", "trainer.progress=false", *words,
-            tiny=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return ExploreOptions(run=str(tmp_path / "run"), device="cpu")
-
-    return make
 
 
 def test_a_run_and_its_data(trained, tmp_path):

@@ -18,7 +18,6 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlab.tasks.explore import ExploreOptions
 from ganlab.tasks.exploring.command import subject_of
 from ganlab.tasks.exploring.places import Place
 
@@ -54,23 +53,18 @@ class Server:
 
 
 @pytest.fixture
-def served(ganlab, tmp_path):
+def served(trained, tmp_path):
     """served("model=cgan"): the page of a run of two iterations, and what it shows asked for directly."""
     servers = []
 
     def serve(*words, names=None):
-        done = ganlab(
-            "data=digits", "data.image_size=8", "data.batch_size=8", "trainer.max_iterations=2", "trainer.threads=1",
-            "metrics.scores=[]", "trainer.sample_every=null", "hydra.run.dir=run", "trainer.progress=false", *words,
-            tiny=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        options = trained(*words)
         if names:
             rename(tmp_path / "run" / "checkpoints" / "last.ckpt", names)
         (tmp_path / "elsewhere").mkdir()
         server = Server(tmp_path / "run", tmp_path / "elsewhere")
         servers.append(server)
-        return server, subject_of(ExploreOptions(run=str(tmp_path / "run"), device="cpu"))
+        return server, subject_of(options)
 
     yield serve
     for server in servers:
