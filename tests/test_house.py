@@ -9,12 +9,13 @@ import ganlab
 
 SOURCE = Path(ganlab.__file__).parent
 
-GROUND = {"config", "counting", "errors", "files"}
+GROUND = {"config", "counting", "errors", "files", "typed_path"}
 MAY_IMPORT = {
     "errors": set(),
     "counting": set(),
     "files": {"errors"},
     "meeting": {"errors"},
+    "typed_path": {"errors"},
     "config": GROUND | {"meeting"},
     "objectives": set(),
     "networks": {"config", "errors"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
 """Beside itself and the version, which is for everyone."""
 OF_MODELS_FOR_OTHERS = {"ganlab.models.base"}
 """Families are built by `_target_`; others know their common base alone."""
-LIGHT = {"errors", "files", "config"}
+LIGHT = {"errors", "files", "typed_path", "config"}
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "sklearn", "matplotlib"}
 
 

@@ -69,6 +69,9 @@ REGRESSIONS = [
     ("trainer.accumulate=1000000000",),
     ("trainer.max_iterations=1" + "0" * 30,),
     ("callbacks.sample_rows=1000000000",),
+    ("resume=" + "x" * 5000,),
+    ("data=mnist", "model=vae", "data.root=" + "x" * 300),
+    ("data=image_folder", "model=vae", "data.cache_dir=" + "x" * 300),
 ]
 """What the fuzz has found: each ended in a traceback, unreadable lines, a folder left behind or without end."""
 

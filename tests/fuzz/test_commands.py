@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from fuzz.calling import CASES, call, explained, fuzz, room
 from fuzz.command_lines import HOSTILE, TEXTS, misspelt, of_type
-from ganlab.tasks import augment, compare, encode, evaluate, probe, sample
+from ganlab.tasks import augment, compare, complete, encode, evaluate, export, probe, sample
 from ganlab.tasks.launch import main
 
 pytestmark = pytest.mark.timeout(3600 if CASES else 300, method="thread")
-COMMANDS = [sample, evaluate, encode, probe, augment, compare]
+COMMANDS = [sample, evaluate, encode, probe, augment, compare, complete, export]
 TINY = ["model=gan", "data=ring", "data.batch_size=4", "data.test_count=8", "metrics.scores=[]", "trainer.threads=1"]
 TINY += ["trainer.max_iterations=1", "trainer.progress=false", "trainer.sample_every=null", "logger=none"]
 TINY += ["model.generator.width=4", "model.discriminator.width=4", "model.latent_dim=4", "hydra.run.dir=run"]
@@ -34,7 +34,7 @@ FILES = [
     "\x1b[31m",
     "x" * 300,
 ]
-PATHS = ("run", "runs", "real", "root", "samples", "output", "folder", "images", "out")
+PATHS = ("run", "runs", "real", "root", "samples", "output", "folder", "images", "out", "mask", "reference")
 
 
 @pytest.fixture(scope="module")

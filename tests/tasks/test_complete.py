@@ -177,11 +177,14 @@ def test_a_run_without_its_data(trained, completed, refused_by, tmp_path):
     refused = partial(refused_by, complete.main)
     (line,) = refused("run=run")
     assert line.startswith("root=data: there is no such folder")
-    for nowhere in ("nowhere", "x" * 300, "~nobody/x"):
-        (line,) = refused("run=run", f"images={nowhere}")
-        assert line.startswith("images=") and "there is no such folder; give a folder with images" in line
-        (line,) = refused("run=run", "images=moved", f"mask={nowhere}")
-        assert line.startswith("mask=") and "there is no such picture" in line
+    (line,) = refused("run=run", "images=nowhere")
+    assert line.startswith("images=nowhere: there is no such folder; give a folder with images")
+    (line,) = refused("run=run", "images=moved", "mask=nowhere")
+    assert line.startswith("mask=nowhere: there is no such picture")
+    for key, others in (("images", []), ("mask", ["images=moved"])):
+        for impossible in ("x" * 300, "~no_such_home/x"):
+            (line,) = refused("run=run", *others, f"{key}={impossible}")
+            assert line.startswith(f"{key}={impossible[:8]}") and "cannot be a path" in line
     (tmp_path / "moved" / "bad.png").write_bytes(b"bad")
     (line,) = refused("run=run", "images=moved", "count=99")
     assert line == "images=moved: bad.png cannot be read (cannot identify it as an image); take it away"

@@ -324,7 +324,7 @@ def test_both_splits_of_a_trained_run(ganlab, encoded, tmp_path):
     code, out, err = encoded("run=run", "out=mine", "split=train")
     assert (code, out, err) == (2, "", "out=mine: holds codes already; give another folder\n")
     code, out, err = encoded("run=run", f"out={300 * 'x'}")
-    assert (code, out, err.count("\n")) == (2, "", 1) and "cannot be a folder (File name too long)" in err
+    assert (code, out, err.count("\n")) == (2, "", 1) and "cannot be a path (File name too long)" in err
     assert (tmp_path / "mine" / "test.npz").read_bytes() == written
     code, out, err = encoded("run=run", "root=elsewhere")
     assert (code, out) == (2, "") and err == "root=elsewhere: data=digits is built in and lies in no folder\n"

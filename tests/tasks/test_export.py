@@ -137,7 +137,7 @@ def test_mistakes_are_a_line_each_and_the_usage_names_every_key(refused):
     assert refused("format=torch") == ["run: missing"]
     assert refused("run=nowhere", "format=torch")[0].startswith("run=nowhere: there is no such run")
     (line,) = refused("run=nowhere", "format=torch", f"out={'long' * 200}")
-    assert line.startswith("out=longlong") and "cannot be a folder" in line
+    assert line.startswith("out=longlong") and "cannot be a path" in line
     for key in export.ExportOptions.model_fields:
         assert f"\n  {key} " in export.USAGE
 

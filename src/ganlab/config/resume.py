@@ -12,6 +12,7 @@ from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, SafeLoade
 from ganlab.config.schema import CallbacksConfig, LoggerConfig, MetricsConfig, RunConfig, TrainerConfig
 from ganlab.config.trust import DEEPEST, verify_resolved, verify_run_configuration
 from ganlab.errors import CheckpointError, ConfigError
+from ganlab.typed_path import typed_path
 
 CONFIG_FILE = Path(".hydra") / "config.yaml"
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -31,7 +32,7 @@ def find_run(path: str | Path, key: str = "run") -> tuple[Path, Path]:
 
     Raises `CheckpointError` if there is none.
     """
-    given = Path(path).expanduser()
+    given = typed_path(path, key, CheckpointError)
     if not given.exists():
         raise CheckpointError(
             f"{key}={given}: there is no such run; give a folder that a run made, such as outputs/<name>/<date>"

@@ -6,6 +6,7 @@ from typing import Any
 
 from ganlab.data.image_module import ImageDataModule
 from ganlab.errors import DataError
+from ganlab.typed_path import typed_path
 
 
 class DownloadedData(ImageDataModule):
@@ -20,7 +21,7 @@ class DownloadedData(ImageDataModule):
 
     def __init__(self, *, root: str = "data", download: bool = False, **common: Any) -> None:
         super().__init__(**common)
-        self.root = Path(root).expanduser()
+        self.root = typed_path(root, "data.root")
         self.download = download
 
     @property

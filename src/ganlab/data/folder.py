@@ -19,6 +19,7 @@ from ganlab.data.image_module import ImageDataModule
 from ganlab.data.image_source import MappedImages
 from ganlab.data.source import FiniteSource
 from ganlab.errors import DataError, printable
+from ganlab.typed_path import typed_path
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ class DecodedData(ImageDataModule):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.root = Path(root).expanduser()
-        self.cache_dir = Path(cache_dir).expanduser()
+        self.root = typed_path(root, "data.root")
+        self.cache_dir = typed_path(cache_dir, "data.cache_dir")
         self.on_corrupt = on_corrupt
         self.resampling = resampling
         self._decoded: DecodedImages | None = None

@@ -71,6 +71,10 @@ def build_model(settings: dict[str, Any]) -> GenerativeModel:
     """
     node = {key: value for key, value in settings["model"].items() if key == "_target_" or key not in METADATA}
     torch.manual_seed(settings["seed"])
+    return _made(node)
+
+
+def _made(node: dict[str, Any]) -> Any:
     try:
         return instantiate(node, _convert_="all", _recursive_=False)
     except InstantiationException as error:
@@ -88,8 +92,11 @@ def with_weights(model: GenerativeModel, checkpoint: dict[str, Any]) -> Generati
 
 
 def build_data(settings: dict[str, Any], model: GenerativeModel) -> LabDataModule:
-    """The data module of a checked configuration, told what batches the model takes."""
-    data = instantiate(settings["data"], _convert_="all", _recursive_=False)
+    """The data module of a checked configuration, told what batches the model takes.
+
+    Raises `GanlabError` for values that its constructor refuses.
+    """
+    data = _made(settings["data"])
     data.seed = settings["seed"]
     data.start_iteration = model.iteration
     data.update_plan = model.update_plan.times(model.accumulate)

@@ -1,8 +1,6 @@
 """Completed images of a run: what is given, what each start is told, and the search (`ganlab.tasks.latent_search`)."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -26,6 +24,7 @@ from ganlab.tasks.latent_search import Search, search, starts_of
 from ganlab.tasks.rows import Rows, Split
 from ganlab.tasks.sampling import condition_cycle, fresh_folder
 from ganlab.tasks.trained import Saved, read_trained
+from ganlab.typed_path import typed_path
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,8 @@ def originals_of(source: Source, options: CompleteOptions) -> Originals:
         images, conditions, _ = rows.at(kept)
         names = [] if rows.labels is None else [source.data.condition_names[label] for label in rows.labels[kept]]
         return Originals(images, conditions, names, options.images, kept if options.images == "train" else None)
-    path, where = Path(os.path.expanduser(options.images)), f"images={typed(options.images)}"
-    alone, exists = os.path.isfile(path), os.path.exists(path)
+    path, where = typed_path(options.images, "images"), f"images={typed(options.images)}"
+    alone, exists = path.is_file(), path.exists()
     names = [path.name] if alone else image_files(path)[: options.count] if exists else []
     folder = path.parent if alone else path
     if not names:
@@ -134,8 +133,8 @@ def hidden_of(options: CompleteOptions, count: int, size: int) -> Tensor:
         kind = cast(HoleKind, options.mask)
         generator = torch.Generator().manual_seed(derived_seed("holes", options.seed))
         return hole(kind, count, size, SHARES[kind] if options.share is None else options.share, generator)
-    path = Path(os.path.expanduser(options.mask))
-    if not os.path.isfile(path):
+    path = typed_path(options.mask, "mask")
+    if not path.is_file():
         kinds = get_args(HoleKind)
         raise ConfigError(
             f"mask={typed(options.mask)}: there is no such picture{nearest(options.mask, kinds)}; there are: "

@@ -18,6 +18,7 @@ from ganlab.tasks.features import Features
 from ganlab.tasks.rows import Fingerprint, Rows, Split
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.trained import load_trained
+from ganlab.typed_path import typed_path
 
 DESCRIPTION = "codes.json"
 
@@ -88,12 +89,7 @@ def _known(rows: Rows, iteration: int) -> dict[str, np.ndarray]:
 def _folder(run: Path, out: str | None) -> Path:
     if out is None:
         return fresh_folder(run / "codes")
-    try:
-        folder = Path(out).expanduser()
-        taken = (folder / DESCRIPTION).exists() or any(folder.glob("*.npz"))
-    except (OSError, RuntimeError) as error:  # a name that is too long, a home that nobody has
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"out={typed(out)}: cannot be a folder ({reason})") from None
-    if taken:
+    folder = typed_path(out, "out", OutputError)
+    if (folder / DESCRIPTION).exists() or any(folder.glob("*.npz")):
         raise OutputError(f"out={typed(out)}: holds codes already; give another folder")
     return folder

@@ -22,6 +22,7 @@ from ganlab.tasks.exported_parts import Part, part_of
 from ganlab.tasks.provenance import versions
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.trained import Saved, read_trained
+from ganlab.typed_path import typed_path
 
 DESCRIPTION = "export.json"
 
@@ -116,16 +117,10 @@ def write_together(contents: Mapping[str, bytes], run: Path, out: str | None) ->
 
 
 def _refuse_taken(out: str) -> Path:
-    try:
-        folder = Path(out).expanduser()
-        taken = (folder / DESCRIPTION).exists() or any(any(folder.glob(f"*{suffix}")) for suffix in SUFFIXES.values())
-        other = folder.exists() and not folder.is_dir()
-    except (OSError, RuntimeError) as error:  # a name that is too long, a home that nobody has
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"out={typed(out)}: cannot be a folder ({reason})") from None
-    if other:
+    folder = typed_path(out, "out", OutputError)
+    if folder.exists() and not folder.is_dir():
         raise OutputError(f"out={typed(out)}: is a file; give a folder")
-    if taken:
+    if (folder / DESCRIPTION).exists() or any(any(folder.glob(f"*{suffix}")) for suffix in SUFFIXES.values()):
         raise OutputError(f"out={typed(out)}: holds an export already; give another folder")
     return folder
 

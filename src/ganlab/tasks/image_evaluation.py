@@ -22,6 +22,7 @@ from ganlab.tasks.evaluation_records import add_evaluation, now, read_results
 from ganlab.tasks.sampling import fresh_folder
 from ganlab.tasks.score_table import Column, extractor_note, score_table
 from ganlab.tasks.suiting import make_extractor, probe
+from ganlab.typed_path import typed_path
 
 DEFAULT_EXTRACTOR = {"_target_": "ganlab.metrics.extractors.random_conv.RandomConv"}
 RESULTS = "results.json"
@@ -35,8 +36,8 @@ def evaluate_images(options: EvaluateOptions) -> None:
     extractor = make_extractor(options.extractor_node() or DEFAULT_EXTRACTOR)
     kinds = _kinds(options, extractor)
     same_size = options.size is None
-    generated = list_images(Path(options.images).expanduser(), "images", same_size=same_size)
-    real = list_images(Path(options.reference).expanduser(), "reference", same_size=same_size)
+    generated = list_images(typed_path(options.images, "images"), "images", same_size=same_size)
+    real = list_images(typed_path(options.reference, "reference"), "reference", same_size=same_size)
     _refuse_different(generated, real, same_size)
     if options.on_corrupt == "refuse":
         _report_unreadable(generated, real, refuse=True)
@@ -125,7 +126,7 @@ def _out(options: EvaluateOptions) -> Path:
     """Where the scores will go, made before the work; raises `OutputError`."""
     if not options.out:
         return _fresh()
-    folder = Path(options.out).expanduser()
+    folder = typed_path(options.out, "out", OutputError)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

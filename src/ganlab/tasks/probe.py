@@ -10,6 +10,7 @@ from ganlab.config.types import PositiveInt
 from ganlab.errors import CheckpointError, ConfigError
 from ganlab.tasks import command
 from ganlab.tasks.encode import Device, Layers
+from ganlab.typed_path import typed_path
 
 USAGE = """
 ganlab.probe: how well classes are read from a model's codes, beside raw pixels and PCA.
@@ -83,7 +84,7 @@ def runs_of(options: ProbeOptions) -> list[str]:
 
 
 def _matching(pattern: str) -> list[Path]:
-    path = Path(pattern).expanduser()
+    path = typed_path(pattern, "runs")
     return list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 

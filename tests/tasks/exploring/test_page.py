@@ -177,6 +177,8 @@ EVIL = "${hurt=1}{{x}}<img src=x onerror=hurt=1>"
 def test_names_from_a_strangers_run_stay_text(served, browser):
     server, _ = served("model=cgan", "model.generator.width=8", "model.latent_dim=3", names=[EVIL] * 10)
     page = Visit(browser, server.address).page
+    page.locator("#condition label").nth(9).wait_for()  # a control comes when it will, and not with the pictures
+    page.locator("#near figcaption").first.wait_for()
     assert set(page.locator("#condition label").all_inner_texts()) == {EVIL}
     assert page.locator("#shown figcaption").inner_text() == f"seed 0, class {EVIL}"
     assert all(told.startswith(EVIL) for told in page.locator("#near figcaption").all_inner_texts())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganlab.errors import ConfigError, DataError
 from ganlab.metrics.extractors.base import Extracted, Extractor
 from ganlab.metrics.extractors.isolation import isolated_construction
+from ganlab.typed_path import typed_path
 
 SHA256 = "6726825d"
 """How the hash of the official file begins."""
@@ -39,7 +40,7 @@ class Inception(Extractor):
     def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
         architecture = _architecture()
-        path = hub_file() if weights is None else Path(weights).expanduser()
+        path = hub_file() if weights is None else typed_path(weights, "metrics.extractor.weights")
         content, self.file_sha256 = _read(path, _expected(sha256))
         self.network = _network(architecture, content, path)
 

@@ -26,6 +26,7 @@ from ganlab.tasks.comparing.report import (
     screen,
 )
 from ganlab.tasks.comparing.runs import Run, read_runs
+from ganlab.typed_path import typed_path
 
 BESIDE = 4
 """Further scores that are shown unasked."""
@@ -158,7 +159,7 @@ def _caption(group: Group, table: Table) -> tuple[str, str]:
 def _output(wanted: str | None) -> Path:
     """The folder to write to: the one that was named, or a fresh one."""
     if wanted is not None:
-        return Path(wanted).expanduser()
+        return typed_path(wanted, "output", OutputError)
     stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     number = 1
     try:

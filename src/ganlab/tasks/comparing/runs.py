@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.config import resolvers
 from ganlab.config.resume import CONFIG_FILE
 from ganlab.errors import ConfigError
+from ganlab.typed_path import typed_path
 
 RESULTS = "results.json"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
@@ -101,7 +102,7 @@ def read_runs(patterns: Sequence[str], evaluations: bool = False) -> Found:
 
 
 def _run_folders(pattern: str, left_out: dict[str, list[Path]]) -> Iterator[Path]:
-    literal = Path(pattern).expanduser()
+    literal = typed_path(pattern, "runs")
     # Sweeps name folders after lists, and brackets are a pattern too: what is there as it is written comes first.
     matches = [literal] if literal.exists() else [Path(found) for found in sorted(glob.glob(str(literal)))]
     if not matches:
