@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ganlab.claims.drawing import panels
-from ganlab.claims.image_rows import draw_rows
+from ganlab.claims.image_rows import draw_rows, draw_sheet
 
 
 def drawn(rows, **options):
@@ -32,3 +32,11 @@ def test_weights_are_scaled_each_by_its_own_largest():
     _, image = drawn(rows, weights=True)
     sheet = np.ma.filled(image.get_array().astype(float), np.nan)
     np.testing.assert_allclose(sheet[0, [0, 1, 3, 4, 6, 7]], [1, -0.5, 0, 0, 0.5, 1], atol=1e-6)
+
+
+def test_a_sheet_is_filled_row_by_row():
+    images = torch.arange(5.0).reshape(5, 1, 1, 1) / 4
+    axes = panels(1)[1][0]
+    draw_sheet(axes, images, 2, "title")
+    paper = axes.get_images()[0].get_array()
+    assert paper[::2, ::2].filled(9.0).tolist() == [[0.0, 0.25], [0.5, 0.75], [1.0, 9.0]]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from ganlab.claims.drawing import band, panels, styled
 from ganlab.claims.finding import Check, Finding
+from ganlab.claims.image_rows import draw_sheet
 from ganlab.claims.lab import Lab
 from ganlab.claims.reading import curves, last_values, model_of, scores
-from ganlab.claims.sheets import sheet
 
 ARMS = {
     "balanced": [],
@@ -90,5 +90,5 @@ def draw(losses: Mapping[str, tuple[list[int], np.ndarray, np.ndarray]], runs: M
         axes[column].set_ylim(0, 1.05 * highest)
         styled(axes[column], NAMES[arm], "updates of either player", "loss, nats", legend=True)
         images = model_of(runs[arm][0]).sample(SHOWN, generator=torch.Generator().manual_seed(0))
-        sheet(axes[len(ARMS) + column], images, COLUMNS, f"{NAMES[arm]}: samples, first seed")
+        draw_sheet(axes[len(ARMS) + column], images, COLUMNS, f"{NAMES[arm]}: samples, first seed")
     return figure

@@ -29,3 +29,9 @@ def draw_rows(axes: Axes, rows: Sequence[Tensor], names: Sequence[str], title: s
     axes.tick_params(axis="y", labelsize=8, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def draw_sheet(axes: Axes, images: Tensor, columns: int, title: str = "") -> None:
+    """Gray images [n, 1, height, width] in [-1, 1], row by row."""
+    rows = images.split(columns)
+    draw_rows(axes, rows, [""] * len(rows), title)

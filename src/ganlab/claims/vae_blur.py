@@ -12,9 +12,9 @@ from torch.nn.functional import conv2d
 
 from ganlab.claims.drawing import COLOURS, band, styled
 from ganlab.claims.finding import Check, Finding
+from ganlab.claims.image_rows import draw_sheet
 from ganlab.claims.lab import Lab
 from ganlab.claims.reading import scores, trained_of
-from ganlab.claims.sheets import sheet
 
 ARMS = {
     "vae": ["model.encoder.width=32"],
@@ -104,7 +104,7 @@ def draw(images: Mapping[str, Sequence[Tensor]]) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 4, height_ratios=[1, 1.3])
     for column, (kind, seeds) in enumerate(images.items()):
-        sheet(figure.add_subplot(grid[0, column]), seeds[0][:SHOWN], COLUMNS, kind)
+        draw_sheet(figure.add_subplot(grid[0, column]), seeds[0][:SHOWN], COLUMNS, kind)
     by_image, spectra = figure.add_subplot(grid[1, :2]), figure.add_subplot(grid[1, 2:])
     draw_sharpness(by_image, images)
     for place, (kind, seeds) in enumerate(images.items()):
