@@ -21,7 +21,7 @@ from PIL import Image
 
 from gallery_page import page
 from ganlab.config.scores import UnknownScore, kind_of
-from quality import run, score_of
+from quality import JACOBIAN, run, score_of
 
 
 class Shown(NamedTuple):
@@ -50,7 +50,7 @@ FAMILIES = {
     "ae": Shown("experiment=digits_ae", "reconstructions", RECONSTRUCTED),
     "sparse_ae": Shown("experiment=digits_sparse", "filters", f"{RECONSTRUCTED} last(sparsity/mean_activation)"),
     "denoising_ae": Shown("experiment=digits_denoising", "reconstructions", f"restored_psnr {RECONSTRUCTED}"),
-    "contractive_ae": Shown("experiment=digits_contractive", "filters", f"{RECONSTRUCTED} last(jacobian/squared_norm)"),
+    "contractive_ae": Shown("experiment=digits_contractive", "filters", f"{RECONSTRUCTED} {JACOBIAN}"),
     "stacked_ae": Shown("experiment=stacked_ae", "reconstructions", RECONSTRUCTED),
     "deep_ae": Shown("experiment=deep_ae", "reconstructions", RECONSTRUCTED),
     "vae": Shown("experiment=digits_vae", "manifold", "elbo elbo_kl iw_bound mse"),

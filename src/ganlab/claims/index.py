@@ -20,6 +20,12 @@ _CLAIMS = (
         "Goodfellow et al. 2014, proposition 1 and theorem 1",
     ),
     Claim(
+        "generator_gradients",
+        "As the discriminator gets better, the gradient of the saturating generator loss vanishes, and that of the "
+        "non-saturating one grows and gets unstable.",
+        "Arjovsky & Bottou 2017, theorems 2.4 and 2.6, figures 2 and 3",
+    ),
+    Claim(
         "disjoint_supports",
         "Between distributions on parallel lines the Jensen-Shannon divergence is log 2 at any distance, and the "
         "Wasserstein distance is the distance: only its critic says which way to go.",
@@ -52,6 +58,12 @@ _CLAIMS = (
         "balanced_updates",
         "Training whichever network has the larger loss keeps both losses near each other.",
         "the PaddlePaddle GAN tutorial",
+    ),
+    Claim(
+        "f_divergences_fit",
+        "Each f-divergence fits a Gaussian to a mixture in its own way: forward KL covers the modes, reverse KL seeks "
+        "one; and each is best at its own divergence.",
+        "Nowozin et al. 2016, section 2.5, table 3 and figure 1",
     ),
     Claim(
         "linear_ae_is_pca",

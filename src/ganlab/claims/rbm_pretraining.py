@@ -14,7 +14,7 @@ from ganlab.claims.fitting import Fitted, fit, fit_all, held_out_error
 from ganlab.claims.image_rows import draw_rows
 from ganlab.claims.lab import Lab
 
-MACHINE, FULL = 500, 2000
+MACHINE, FULL = 2000, 2000
 """Iterations of each of the four machines, and of fine-tuning."""
 LOOKS = (0, 10, 30, 100, 300, 600, 1000, 2000)
 EARLY = LOOKS.index(300)
