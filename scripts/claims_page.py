@@ -1,4 +1,4 @@
-"""docs/claims.md: what came of each claim, from the claim.json and figure.png of its newest run at full budget.
+"""docs/claims.md: what came of each claim, from claim.json, figure.png and any GIF of its newest run at full budget.
 
 python scripts/claims_page.py                   # gathers outputs/claims/<name>/<date>_<time>, and writes the page
 python scripts/claims_page.py FOLDER FOLDER …   # of these folders instead; claims that are in none stay as they were
@@ -6,6 +6,7 @@ python scripts/claims_page.py write             # only writes the page anew from
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -65,6 +66,7 @@ def section(report: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, report["seeds"]))
     lines = [f"## {name}", "", f"{report['statement']} *({report['source']})*", "", "```bash"]
     lines += [f"python -m ganlab.claim {name}", "```", "", f"![The figure of {name}](claims/{name}.png)", ""]
+    lines += [f"![The same along the runs](claims/{name}.gif)", ""] if report.get("moves") else []
     lines += [f"| what | expected | measured, seeds {seeds} | |", "|---|---|---|---|", *map(row, report["checks"]), ""]
     lines += [report["seen"], ""] if report["seen"] else []
     return "\n".join([*lines, f"**Verdict: {report['verdict']}.**", ""])
@@ -94,6 +96,9 @@ def main() -> None:
             # 128 colours are enough for a figure, and a third of the bytes.
             figure = Image.open(folder / "figure.png").convert("RGB").quantize(128, dither=Image.Dither.NONE)
             figure.save(DOCS / "claims" / f"{name}.png", optimize=True)
+            for animation in folder.glob("*.gif"):
+                shutil.copyfile(animation, DOCS / "claims" / f"{name}.gif")
+                report["moves"] = True
         file.write_text(json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
     (DOCS / "claims.md").write_text(page(reports))
 

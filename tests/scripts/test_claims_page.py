@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from PIL import Image
 
 from loading import ROOT, loaded_file
 
@@ -54,3 +55,20 @@ def test_the_page_in_docs_is_what_its_numbers_give(script):
     assert (ROOT / "docs" / "claims.md").read_text() == script.page(reports)
     for name in reports:
         assert (ROOT / "docs" / "claims" / f"{name}.png").stat().st_size < 300_000, name
+
+
+def test_figures_and_animations_are_gathered(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "DOCS", tmp_path / "docs")
+    (tmp_path / "docs").mkdir()
+    folders = [run(tmp_path / name, 0, name=name) for name in ("sparsity", "mode_hopping")]
+    for folder in folders:
+        Image.new("RGB", (4, 4), "red").save(folder / "figure.png")
+    (folders[1] / "frames.gif").write_bytes(b"GIF89a")
+    monkeypatch.setattr("sys.argv", ["claims_page.py", *map(str, folders)])
+    script.main()
+    written = {path.relative_to(tmp_path / "docs").as_posix() for path in (tmp_path / "docs").rglob("*.*")}
+    images = {"claims/sparsity.png", "claims/mode_hopping.png", "claims/mode_hopping.gif"}
+    assert written == {"claims.json", "claims.md", *images}
+    assert (tmp_path / "docs" / "claims" / "mode_hopping.gif").read_bytes() == b"GIF89a"
+    page = (tmp_path / "docs" / "claims.md").read_text()
+    assert all(f"]({image})" in page for image in images) and "sparsity.gif" not in page

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ganlab.config.migration import FORMAT
-from ganlab.tasks import augment, encode, evaluate, probe, sample
+from ganlab.tasks import augment, complete, encode, evaluate, explore, export, probe, sample
 
 OLD = Path(__file__).parents[1] / "data_versions" / "format_0"
 """What ganlab 0.1.0 wrote before checkpoints had a number: a GAN on the ring, 2 iterations."""
-COMMANDS = [sample, evaluate, encode, probe, augment]
+COMMANDS = [sample, evaluate, encode, probe, augment, complete, export, explore]
 PAYLOAD = (
     "from pathlib import Path\nPath('was_here').touch()\nfrom ganlab.models.gan import GAN\nclass Mine(GAN): pass\n"
 )
