@@ -15,12 +15,32 @@ from ganlab.claims.finding import Check, Finding
 from ganlab.claims.lab import Lab
 from ganlab.claims.reading import curves
 
-WASSERSTEIN, PLAIN = "wgan_gp", "gan"
-ARMS = {WASSERSTEIN: (), PLAIN: ("model=gan", "model.gradient_penalty=0", "model.discriminator_updates=1")}
-"""The same networks, optimizer, batch and iterations; the losses differ, and what belongs to them."""
-LOSSES = {WASSERSTEIN: "wasserstein/estimate", PLAIN: "loss/generator"}
-NAMES = {WASSERSTEIN: "WGAN-GP, critic's estimate", PLAIN: "GAN, generator's loss"}
-QUALITY, DISCRIMINATOR = "metric/w1", "loss/discriminator"
+GAN = ("model.gradient_penalty=0", "model.discriminator_updates=1")
+DIGITS = (
+    *("data=digits", "data.image_size=8", "data.margin=0", "data.batch_size=64"),
+    *("model.latent_dim=64", "model.generator.width=16", "model.discriminator.width=16"),
+    *("trainer.max_iterations=600", "trainer.evaluate_every=30", "trainer.log_every=10"),
+    *("metrics.scores=[fd]", "metrics.count=500"),
+)
+ARMS = {
+    "ring_wgan_gp": (),
+    "ring_gan": ("model=gan", *GAN),
+    "digits_wgan_gp": (*DIGITS, "model.gradient_penalty=10"),
+    "digits_dcgan": ("model=dcgan", *DIGITS, *GAN),
+}
+NAMES = {
+    "ring_wgan_gp": "WGAN-GP on the ring",
+    "ring_gan": "GAN on the ring",
+    "digits_wgan_gp": "WGAN-GP on digits",
+    "digits_dcgan": "DCGAN on digits",
+}
+ESTIMATE, GENERATOR, DISCRIMINATOR = "wasserstein/estimate", "loss/generator", "loss/discriminator"
+IN_WORDS = {
+    ESTIMATE: "critic's estimate",
+    GENERATOR: "generator's loss",
+    "metric/w1": "W1 from real points",
+    "metric/fd_digits": "fd_digits",
+}
 
 
 @dataclass(frozen=True)
@@ -43,35 +63,46 @@ class Followed:
 
 
 def investigate(lab: Lab) -> Finding:
-    """Train WGAN-GP and a GAN on the ring, and correlate their losses with the exact distance of their samples."""
+    """Train WGAN-GP and GANs on the ring and on digits, and correlate their losses with the quality of samples."""
     runs = lab.train(ARMS)
-    followed = {arm: followed_in(folders, LOSSES[arm]) for arm, folders in runs.items()}
+    followed = {arm: followed_in(folders, *tags(arm)) for arm, folders in runs.items()}
     own = {arm: one.correlations for arm, one in followed.items()}
     # The estimate of the Jensen-Shannon divergence is log 2 minus half of the discriminator's loss.
-    divergence = [-value for value in followed_in(runs[PLAIN], DISCRIMINATOR).correlations]
-    improvement = {arm: one.improvement for arm, one in followed.items()}
+    divergence = {
+        arm: [-value for value in followed_in(runs[arm], DISCRIMINATOR, tags(arm)[1]).correlations]
+        for arm in ("ring_gan", "digits_dcgan")
+    }
+    ring, digits = followed["ring_gan"].improvement, followed["digits_dcgan"].improvement
     return Finding(
         [
-            Check("WGAN-GP: rank correlation of the estimate and W1", own[WASSERSTEIN], at_least=0.7),
-            Check("GAN: rank correlation of the generator's loss and W1", own[PLAIN], at_most=0.3),
-            Check("WGAN-GP: W1 at the end over that at the first look", improvement[WASSERSTEIN], at_most=0.5),
-            Check("GAN: the same, for its samples get better too", improvement[PLAIN], at_most=0.5),
+            Check("WGAN-GP, ring: rank correlation of estimate and W1", own["ring_wgan_gp"], at_least=0.7),
+            Check("WGAN-GP, digits: of estimate and fd_digits", own["digits_wgan_gp"], at_least=0.7),
+            Check("GAN, ring: of generator loss and W1", own["ring_gan"], at_most=0.3),
+            Check("DCGAN, digits: of generator loss and fd_digits", own["digits_dcgan"], at_most=0.3),
+            Check("GAN, ring: W1 at the end over that at the first look", ring, at_most=0.5),
+            Check("DCGAN, digits: fd_digits at the end over that at the first look", digits, at_most=0.5),
         ],
         draw(followed),
-        "The Jensen-Shannon divergence that the GAN's discriminator estimates has a rank correlation with W1 of "
-        f"{np.mean(divergence):.2f}, its generator's loss one of {np.mean(own[PLAIN]):.2f}, the critic's estimate one "
-        f"of {np.mean(own[WASSERSTEIN]):.2f}.",
+        "The Jensen-Shannon divergence that the GAN's discriminator estimates has a rank correlation of "
+        f"{np.mean(divergence['ring_gan']):.2f} with W1 on the ring and of {np.mean(divergence['digits_dcgan']):.2f} "
+        "with fd_digits.",
         {
             "rank_correlation": own,
             "rank_correlation_of_jensen_shannon": divergence,
-            "last_over_first": improvement,
+            "last_over_first": {arm: one.improvement for arm, one in followed.items()},
         },
     )
 
 
-def followed_in(folders: Sequence[Path], loss: str) -> Followed:
-    """A logged loss beside W1; at each evaluation the mean of what was logged of the loss since the last one."""
-    iterations, scores = curves(folders, QUALITY)
+def tags(arm: str) -> tuple[str, str]:
+    """The loss of an arm, and the score that says how good its samples are."""
+    loss = ESTIMATE if arm.endswith("wgan_gp") else GENERATOR
+    return loss, "metric/w1" if arm.startswith("ring") else "metric/fd_digits"
+
+
+def followed_in(folders: Sequence[Path], loss: str, quality: str) -> Followed:
+    """A logged loss beside a score; at each evaluation the mean of what was logged of the loss since the last one."""
+    iterations, scores = curves(folders, quality)
     logged, losses = curves(folders, loss)
     return Followed(iterations, means_since_last(logged, losses, iterations), scores)
 
@@ -88,31 +119,32 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def draw(followed: Mapping[str, Followed]) -> Figure:
-    """Above: loss and distance over the iterations, of the first seed; below: one against the other, of all seeds."""
-    figure, axes = panels(len(ARMS), 2)
+    """Above: loss and quality over the iterations, of the first seed; below: one against the other, of all seeds."""
+    figure, axes = panels(len(ARMS), 2, width=3.9, height=3.2)
     for column, (arm, one) in enumerate(followed.items()):
-        over_time(axes[column], one, NAMES[arm])
-        against(axes[len(ARMS) + column], one, NAMES[arm])
+        loss, quality = (IN_WORDS[tag] for tag in tags(arm))
+        over_time(axes[column], one, f"{NAMES[arm]}, first seed", loss, quality)
+        against(axes[len(ARMS) + column], one, loss, quality)
     return figure
 
 
-def over_time(axes: Axes, one: Followed, name: str) -> None:
+def over_time(axes: Axes, one: Followed, title: str, loss: str, quality: str) -> None:
     other: Axes = axes.twinx()  # type: ignore[assignment]
     axes.plot(one.iterations, one.loss[0], color=COLOURS[0], linewidth=1.6)
     other.plot(one.iterations, one.quality[0], color=COLOURS[1], linewidth=1.6)
-    styled(axes, f"{name.partition(',')[0]} along the first seed's run", "iteration", name.partition(", ")[2])
-    styled(other, "", "", "W1 from real points", grid=False)
+    styled(axes, title, "iteration", loss)
+    styled(other, "", "", quality, grid=False)
     for side, colour in ((axes, COLOURS[0]), (other, COLOURS[1])):
         side.yaxis.label.set_color(colour)
 
 
-def against(axes: Axes, one: Followed, name: str) -> None:
+def against(axes: Axes, one: Followed, loss: str, quality: str) -> None:
     """A point for each evaluation of each run, the darker the later."""
     shade = np.tile(one.iterations, len(one.loss))
-    axes.scatter(one.quality.ravel(), one.loss.ravel(), c=shade, cmap="viridis_r", s=16, linewidths=0)
+    axes.scatter(one.quality.ravel(), one.loss.ravel(), c=shade, cmap="viridis_r", s=14, linewidths=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     told = ", ".join(f"{value:.2f}" for value in one.correlations)
-    styled(axes, f"rank correlation by seed: {told}", "W1 from real points (dark: late in the run)", name)
+    styled(axes, f"rank correlation by seed: {told}", f"{quality} (dark: late in the run)", loss)
