@@ -67,6 +67,14 @@ def test_an_unknown_option_of_a_nested_group(told):
     assert line == "model/networks=mpl: there is no model/networks named mpl; nearest: mlp; there are: auto, dcgan, mlp"
 
 
+def test_a_preset_whose_model_is_another_one(told):
+    """What Hydra cannot override is a group that the other model does not bring; the preset is there."""
+    suits = "chooses model/coders, which model=dcgan does not have; leave one of the two out"
+    for preset in ("digits_ae", "claims/code_size"):
+        assert told(f"experiment={preset}", "model=dcgan") == [f"experiment={preset}: {suits}"]
+        assert told("model=dcgan", f"experiment={preset}") == [f"experiment={preset}: {suits}"]
+
+
 def test_an_unknown_experiment(told):
     (line,) = told("experiment=rign")
     assert line.startswith("experiment=rign: there is no experiment named rign; nearest: ring")

@@ -68,6 +68,8 @@ def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tu
     unreadable = getattr(error, "override", None)
     if unreadable in overrides:
         return f"{unreadable}: cannot be read as key=value ({_first_line(error)})", unreadable
+    if (without := re.match(r"In 'experiment/.+?': Could not override '(.+?)'", message)) is not None:
+        return _does_not_suit(without[1], overrides)
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         if f"'{key}/{value}'" in message:
@@ -85,6 +87,16 @@ def _line(error: Exception, overrides: list[str], search: tuple[str, ...]) -> tu
         if f"'{override}'" in message or f" {override}" in message or not _composes(override, search):
             return f"{override}: {_first_line(error)}", override
     return "", None
+
+
+def _does_not_suit(group: str, overrides: Sequence[str]) -> tuple[str, str | None]:
+    """A preset that chooses of a group, model/coders, which what was typed beside it has not."""
+    preset = next((override for override in overrides if override.lstrip("+").startswith("experiment=")), None)
+    if preset is None:
+        return "", None
+    whole = group.partition("/")[0]
+    beside = next((override for override in overrides if override.startswith(f"{whole}=")), f"its {whole}")
+    return f"{preset}: chooses {group}, which {beside} does not have; leave one of the two out", preset
 
 
 def _is_plain(override: str) -> bool:
