@@ -53,11 +53,11 @@ FAMILIES = {
     "contractive_ae": Shown("experiment=digits_contractive", "filters", f"{RECONSTRUCTED} {JACOBIAN}"),
     "stacked_ae": Shown("experiment=stacked_ae", "reconstructions", RECONSTRUCTED),
     "deep_ae": Shown("experiment=deep_ae", "reconstructions", RECONSTRUCTED),
-    "vae": Shown("experiment=digits_vae", "manifold", "elbo elbo_kl iw_bound mse"),
+    "vae": Shown("experiment=digits_vae data.image_size=16 data.margin=1", "manifold", "elbo elbo_kl iw_bound mse"),
 }
 OPTIONS = {"families": ",".join(FAMILIES), "seeds": "0,1,2", "keep": "outputs/gallery", "docs": "docs", "jobs": "2"}
 OWN = ["trainer.progress=false", "trainer.threads=1", "logger.tensorboard=false"]
-WIDEST, HEAVIEST = 720, 60_000
+WIDEST, HEAVIEST = 720, 130_000
 """Pixels along a side, and bytes, of a picture."""
 
 

@@ -133,7 +133,7 @@ def drawn(
 ) -> Any:
     """Densities at both mixtures, and fits beside the best Gaussians in the plane of μ and σ."""
     figure, (overlapping, plane, apart) = panels(3, width=5.0, height=4.0)
-    _draw_densities(overlapping, NEAR, near, (-5, 6.5))
+    _draw_densities(overlapping, NEAR, near, (-9, 6.5))
     styled(overlapping, "fits to a mixture of near modes", "x", "density", legend=True)
     for place, (name, fits) in enumerate(near.items()):
         colour, marker = COLOURS[place % len(COLOURS)], "os^Dv<>P"[place]
