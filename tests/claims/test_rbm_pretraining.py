@@ -48,6 +48,8 @@ def test_what_is_told_of_a_random_start_depends_on_whether_it_gets_there():
     errors = {"pretrained": pretrained, "rectified": quick}
     assert "does train" not in told({**errors, "random": slow}, 0.07)
     assert "after 600" in told({**errors, "random": quick}, 0.07) and LOOKS[EARLY] == 300
+    not_yet = np.maximum(quick, pretrained[EARLY] + 1e-4)
+    assert "not within" in told({**errors, "random": not_yet}, 0.07)
 
 
 @pytest.mark.slow
