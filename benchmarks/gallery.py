@@ -8,7 +8,8 @@
 A family is trained by its default, or by the preset that is made for such data. Each seed is a run of the command
 line with one CPU thread, in a process of its own, `jobs` at a time; finished runs are kept as <keep>/<family>/seed_<n>
 and not made again, so an interrupted gallery goes on. Families are written as soon as their seeds are done. Any other
-word goes to every run, and into the commands on the page: trainer.max_iterations=10.
+word goes to every run, and into the commands on the page, which then wants a folder of its own:
+trainer.max_iterations=10 keep=… docs=….
 """
 
 import json
@@ -144,6 +145,8 @@ def main() -> None:
     docs, names = Path(options["docs"]), options["families"].split(",")
     if unknown := [name for name in names if name not in FAMILIES]:
         sys.exit(f"families={','.join(unknown)}: no such family; there are {', '.join(FAMILIES)}")
+    if others and options["docs"] == OPTIONS["docs"]:
+        sys.exit(f"{' '.join(others)}: makes another gallery; give it a folder of its own, docs=… and keep=…")
     if "write" not in sys.argv[1:]:
         seeds = [int(seed) for seed in options["seeds"].split(",")]
         for name in names:

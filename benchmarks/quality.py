@@ -59,6 +59,7 @@ ROWS = {
     "ring_pacgan": Row(f"experiment=ring_pacgan {MODES}", MODE_SCORES, OF_RING, seeds=5),
     "grid": Row(f"experiment=grid {MODES}", MODE_SCORES, OF_GRID, seeds=5),
     "ring_lsgan": Row(f"experiment=ring_lsgan {MODES}", MODE_SCORES, OF_RING),
+    "ring_wgan": Row(f"experiment=ring_wgan {MODES}", MODE_SCORES, OF_RING),
     "ring_wgan_gp": Row("experiment=ring_wgan_gp", f"{MODE_SCORES} w1 {ESTIMATE}", OF_RING),
     "digits_dcgan": Row("experiment=digits_dcgan", DIGITS),
     "digits_lsgan": Row("experiment=digits_lsgan", DIGITS),
@@ -109,8 +110,10 @@ def finished(folder: Path, words: list[str]) -> bool:
 
 
 def run(folder: Path, words: list[str]) -> dict[str, Any]:
-    """results.json of a run of these words, made in `folder` unless it is there."""
+    """results.json of a run of these words, made in `folder` unless it is there; ends if it holds a run of others."""
     if not finished(folder, words):
+        if (folder / "results.json").exists():
+            sys.exit(f"{folder}: holds a finished run of other words; choose another keep, or take it away")
         shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "ganlab", *words, f"hydra.run.dir={folder}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -108,6 +108,11 @@ def test_a_heavy_picture_becomes_light(gallery, tmp_path):
     assert small.size == (400, 160) and (tmp_path / "a" / "small.png").stat().st_size < gallery.HEAVIEST
 
 
+def test_other_words_need_a_folder_of_their_own(gallery, monkeypatch):
+    with pytest.raises(SystemExit, match=r"^trainer.max_iterations=3: makes another gallery; give it a folder"):
+        run(gallery, monkeypatch, "families=ae", "trainer.max_iterations=3")
+
+
 def test_an_unknown_family_is_a_line(gallery, monkeypatch):
     with pytest.raises(SystemExit, match="families=gna: no such family; there are gan, dcgan"):
         run(gallery, monkeypatch, "families=gna")

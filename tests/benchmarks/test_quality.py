@@ -84,6 +84,10 @@ def test_a_kept_run_serves_the_same_words_only(quality, finished_run, tmp_path):
     folder = finished_run(1, ["seed=1", "trainer.threads=1"], 0.1, 0.5)
     assert quality.finished(folder, ["seed=1", "trainer.threads=1"])
     assert not quality.finished(folder, ["seed=1"])
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit, match="holds a finished run of other words; choose another keep"):
+        quality.run(folder, ["seed=1"])
+    assert sorted(folder.rglob("*")) == before
     (folder / "results.json").unlink()
     assert not quality.finished(folder, ["seed=1", "trainer.threads=1"])
     assert not quality.finished(tmp_path / "none", ["seed=1"])

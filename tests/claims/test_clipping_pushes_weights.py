@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import norm
 
 from ganlab.claims.clipping_pushes_weights import CLIPS, PENALTY, investigate, norms_by_layer, share_at_ends
 from ganlab.claims.lab import Lab
@@ -11,7 +12,16 @@ from ganlab.networks.mlp import MLPDiscriminator
 def test_weights_spread_evenly_have_a_twentieth_at_the_ends():
     even = torch.linspace(-0.3, 0.3, 100_001)
     assert share_at_ends([even], 0.3) == pytest.approx(0.05, abs=1e-4)
-    assert share_at_ends([even[:50_000], even[50_000:]]) == pytest.approx(0.05, abs=1e-4)
+    # Of their own: from 0.95 of what a hundredth exceeds.
+    assert share_at_ends([even[:50_000], even[50_000:]]) == pytest.approx(1 - 0.95 * 0.99, abs=1e-3)
+
+
+def test_normal_weights_have_few_at_their_ends_and_two_valued_ones_all():
+    normal = torch.special.ndtri(torch.linspace(0, 1, 100_003, dtype=torch.float64)[1:-1])
+    assert share_at_ends([normal]) == pytest.approx(2 * norm.sf(0.95 * norm.ppf(0.995)), abs=1e-3)
+    # One large weight does not hide that the others are at two values.
+    two = torch.cat([torch.tensor([0.1, -0.1]).repeat(500), torch.tensor([0.2])])
+    assert share_at_ends([two]) == 1
 
 
 def test_ends_are_those_of_the_clip_or_of_each_matrix_by_itself():

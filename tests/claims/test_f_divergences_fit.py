@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
-from ganlab.claims.f_divergences_fit import FINITE, _regrets, _worst, drawn_from, fitted
+from ganlab.claims.f_divergences_fit import FINITE, _gaps, _regrets, _worst, drawn_from, fitted
 from ganlab.claims.gaussian_fits import NEAR, divergence, optimum
 from ganlab.objectives.f_divergences import DIVERGENCES
 
@@ -31,6 +31,16 @@ def test_the_best_gaussians_have_no_regret_and_exchanged_ones_do():
         divergence("reverse_kl", NEAR, *best["kl"]) - divergence("reverse_kl", NEAR, *best["reverse_kl"]),
     ]
     assert _regrets(exchanged) == pytest.approx([max(gaps)], abs=1e-6)
+
+
+def test_gaps_are_those_of_the_best_and_one_fit_for_all_has_none():
+    best = {name: optimum(name, NEAR) for name in DIVERGENCES}
+    kl_alone = {name: [best[name], best["kl"]] for name in DIVERGENCES}
+    assert _gaps(kl_alone, best) == pytest.approx([1, 0], abs=1e-9)
+    nearer = {name: [tuple(np.add(best["kl"], np.subtract(best[name], best["kl"]) / 4))] for name in DIVERGENCES}
+    assert _gaps(nearer, best)[0] < 0.5
+    exchanged = {name: [fit] for name, fit in best.items()} | {"kl": [best["pearson"]], "pearson": [best["kl"]]}
+    assert _gaps(exchanged, best)[0] < 0
 
 
 def test_the_worst_distance_is_over_divergences_and_not_neymans():

@@ -16,6 +16,7 @@ from ganlab.claims.finding import Check, Finding
 from ganlab.claims.index import Claim
 from ganlab.claims.judging import judge, told
 from ganlab.claims.lab import Lab
+from ganlab.errors import OutputError
 
 CLAIM = Claim("stand_in", "It is so.", "someone, somewhere")
 
@@ -115,6 +116,7 @@ def test_two_experiments_of_one_second_have_a_folder_each(judged, monkeypatch, t
 
 def test_an_experiment_that_is_stopped_says_how_it_goes_on(judged, capsys):
     def investigate(lab):
+        (lab.folder / "runs").mkdir()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -124,3 +126,45 @@ def test_an_experiment_that_is_stopped_says_how_it_goes_on(judged, capsys):
     assert line.endswith(" -m ganlab.claim stand_in seeds=[0,3] budget=0.5 'output=a folder'") or line.endswith(
         " -m ganlab.claim stand_in 'seeds=[0,3]' budget=0.5 'output=a folder'"
     )
+
+
+def test_one_that_keeps_no_runs_says_that_it_begins_again(judged, capsys):
+    def investigate(lab):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judged(investigate)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("stopped; nothing was kept yet; begin again with: ")
+
+
+def test_what_another_experiment_wrote_is_not_overwritten(judged, tmp_path):
+    experiment = found(Check("a", [1.0], at_least=0))
+    judged(experiment)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
+    for options in ({"seeds": 0}, {"budget": 0.5}):
+        with pytest.raises(
+            OutputError, match=r"^output=here: holds what came of stand_in seeds=\[0,1,2\] budget=1.0; "
+        ):
+            judged(experiment, **options)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == before
+    judged(experiment)
+
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "figure.png").write_text("mine")
+    with pytest.raises(OutputError, match=r"^output=paper: holds a figure.png of something else; choose another"):
+        judged(experiment, output="paper")
+    assert (tmp_path / "paper" / "figure.png").read_text() == "mine"
+    for text in ("[]", "{}", "nothing"):
+        (tmp_path / "paper" / "claim.json").write_text(text)
+        with pytest.raises(OutputError, match=r"^output=paper: its claim.json is no claim's; choose another output"):
+            judged(experiment, output="paper")
+
+
+def test_what_is_no_number_is_null_in_the_report(judged, tmp_path):
+    judged(found(Check("a", [math.nan, 1.0, math.inf], at_least=0), numbers={"b": [math.nan]}), seeds=[0, 1, 2])
+
+    def refused(word):
+        raise AssertionError(word)
+
+    report = json.loads((tmp_path / "here" / "claim.json").read_text(), parse_constant=refused)
+    assert report["checks"][0]["values"] == [None, 1.0, None] and report["numbers"] == {"b": [None]}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ganlab.data.decode import Preprocessing, decode
 from ganlab.data.holes import SHARES, hole, hole_in_file
 from ganlab.errors import ConfigError, DataError
 
@@ -68,3 +69,16 @@ def test_a_picture_that_is_none(tmp_path):
     (tmp_path / "hole.png").write_bytes(b"white")
     with pytest.raises(DataError, match=r"mask=.*hole\.png: cannot identify it as an image"):
         hole_in_file(tmp_path / "hole.png", 1, 8)
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 8), (8, 20), (15, 8)])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_hole_lies_where_it_was_drawn_whatever_the_shape(tmp_path, fit, width, height):
+    """An image with a white part, made square as training does, is white where a mask of that part hides."""
+    drawn = np.zeros((height, width), dtype=np.uint8)
+    drawn[height // 4 : height * 3 // 4, width // 3 : width * 2 // 3] = 255
+    Image.fromarray(drawn).resize((width * 8, height * 8), Image.Resampling.NEAREST).save(tmp_path / "photo.png")
+    made = decode(tmp_path / "photo.png", Preprocessing(1, 32, fit=fit, background="black", resampling="bilinear"))
+    hidden = hole_in_file(tmp_path / "photo.png", 1, 32, fit)[0, 0]
+    assert ((made[0] > 127) == hidden.numpy()).mean() > 0.95
+    assert hidden.numpy()[made[0] > 250].mean() > 0.95 and not hidden.numpy()[made[0] < 5].any()

@@ -14,12 +14,12 @@ def script():
     return loaded_file("scripts/claims_page.py")
 
 
-def report(name="sparsity", value=0.123456, budget=1.0, holds=True):
+def report(name="sparsity", value=0.123456, budget=1.0, holds=True, seeds=(0, 1, 2)):
     check = {"what": "a|b", "expected": "≤ 1", "values": [value, 2.0], "mean": 1.0, "sd": 1.0, "holds": holds}
     verdict = "held" if holds else "not held: a"
     return {
         "claim": name, "statement": "It is so.", "source": "Somebody 2000", "held": holds, "verdict": verdict,
-        "seen": "", "checks": [check], "numbers": {}, "seeds": [0, 1], "budget": budget, "seconds": 1.0, "versions": {},
+        "seen": "", "checks": [check], "numbers": {}, "seeds": list(seeds), "budget": budget, "seconds": 1.0,
     }  # fmt: skip
 
 
@@ -36,6 +36,7 @@ def test_the_newest_run_at_full_budget_counts(script, tmp_path):
         run(tmp_path / "old", 20, value=3.0),
         run(tmp_path / "quick", 0, value=4.0, budget=0.5),
         run(tmp_path / "foreign", 0, name="no_such_claim"),
+        run(tmp_path / "lucky", 0, value=5.0, seeds=[7]),
     ]
     found = script.gathered(folders)
     assert list(found) == ["sparsity"] and found["sparsity"][0] == tmp_path / "new"

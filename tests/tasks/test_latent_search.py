@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import lsq_linear
 from torch import nn
 
-from ganlab.errors import TrainingError
+from ganlab.errors import ConfigError, TrainingError
 from ganlab.tasks.latent_search import Search, search, starts_of
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -98,6 +98,15 @@ def test_one_hot_codes_stay_as_they_are_and_all_are_tried():
     found = search(model, model.decode_with_graph(truth), HIDDEN[:3], starts, None, SETTINGS)
     torch.testing.assert_close(found.latents, truth, atol=1e-4, rtol=0)
     assert torch.equal(found.latents[:, 2:], truth[:, 2:])
+
+
+def test_fewer_starts_than_a_code_has_values_are_refused():
+    model = Linear((("normal", 2), ("one_hot", 4)))
+    with pytest.raises(
+        ConfigError, match=r"^restarts=3: the starts are to take 4 values of a code in turn; set restarts=4 "
+    ):
+        starts_of(model, 3, 3, 2, 0)
+    assert starts_of(model, 3, 4, 2, 0)[0, 0, :, 2:].argmax(1).tolist() == [0, 1, 2, 3]
 
 
 class Wells(Linear):

@@ -30,7 +30,7 @@ keys:
   seeds     a list ([0,1,2])
   budget    the share of the full iterations, up to 1 (1)
   jobs      how many runs train at a time, a CPU thread each (auto: the cores)
-  output    the folder to write to; one that was begun is gone on with (outputs/claims/<name>/<date>_<time>)
+  output    the folder to write to; runs that it holds already are not made again (outputs/claims/<name>/<date>_<time>)
 """
 
 
@@ -78,9 +78,9 @@ def main() -> None:
     try:
         name, options = words[0], parse(ClaimOptions, words[1:])
         if name not in CLAIMS:
-            raise ConfigError(
-                f"{typed(name)}: there is no such claim{nearest(name, CLAIMS)}; there are: {', '.join(CLAIMS)}"
-            )
+            all_of_them = f"; there are: {', '.join(CLAIMS)}"
+            near = nearest(name, CLAIMS)
+            raise ConfigError(f"{typed(name)}: there is no such claim{near if 'nearest' in near else ''}{all_of_them}")
         verify_seeds(options.all_seeds)
         from ganlab.claims.judging import judge
 

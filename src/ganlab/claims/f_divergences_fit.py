@@ -19,6 +19,8 @@ from ganlab.objectives.f_divergences import DIVERGENCES
 ITERATIONS, ROWS = 1500, 1024
 FINITE = [name for name in DIVERGENCES if name != "neyman"]
 """Those with a best Gaussian that samples can find."""
+TOLD_APART = 1e-3
+"""Nats that two divergences' best Gaussians differ by, so that fits to samples can be expected to."""
 SETTINGS = (
     *("model=fgan", "model.generator_loss=minimax", "model.latent_dim=1", "model.prior=normal", "model.ema_decay=0.99"),
     *("data=ring", "data.sample_shape=[1]"),
@@ -89,6 +91,7 @@ def investigate(lab: Lab) -> Finding:
         Check("seven divergences: |μ - best μ| at most", _worst(near, best, 0), at_most=0.05),
         Check("seven divergences: |σ - best σ| at most", _worst(near, best, 1), at_most=0.08),
         Check("each is best at its own: how much another is better", _regrets(near), at_most=2e-3, unit="nats"),
+        Check("how much another is worse, over what it is of the best; least", _gaps(near, best), at_least=0.5),
         Check("near modes: σ of KL less σ of reverse KL", _wider(near), at_least=0.05),
         Check("far modes, reverse KL: |μ - 2| (its mode)", [abs(fit[0] - 2) for fit in far["reverse_kl"]], at_most=0.3),
         Check("far modes, reverse KL: σ (its mode's is 0.8)", [fit[1] for fit in far["reverse_kl"]], at_most=1.1),
@@ -119,6 +122,21 @@ def _regrets(fits: Mapping[str, list[Fit]]) -> list[float]:
         judge: [[divergence(judge, NEAR, *fits[name][seed]) for name in FINITE] for seed in seeds] for judge in FINITE
     }
     return [max(row[seed][FINITE.index(judge)] - min(row[seed]) for judge, row in table.items()) for seed in seeds]
+
+
+def _gaps(fits: Mapping[str, list[Fit]], best: Mapping[str, Fit]) -> list[float]:
+    """Of each seed, by how much a divergence is larger at another's fit than at its own, over the same of the best
+    Gaussians: the least of all pairs that those tell apart."""
+    exact = {(judge, name): _gap(judge, best[name], best[judge]) for judge in FINITE for name in FINITE}
+    apart = [pair for pair, gap in exact.items() if gap > TOLD_APART]
+    return [
+        min(_gap(judge, fits[name][seed], fits[judge][seed]) / exact[judge, name] for judge, name in apart)
+        for seed in range(len(fits["kl"]))
+    ]
+
+
+def _gap(judge: str, other: Fit, own: Fit) -> float:
+    return divergence(judge, NEAR, *other) - divergence(judge, NEAR, *own)
 
 
 def _wider(fits: Mapping[str, list[Fit]]) -> list[float]:

@@ -58,7 +58,9 @@ class Check:
 
     @property
     def sd(self) -> float | None:
-        """Standard deviation over seeds, with n - 1; None of one seed."""
+        """Standard deviation over seeds, with n - 1; None of one seed, NaN where a value is no number."""
+        if not all(map(math.isfinite, self.values)):
+            return math.nan if len(self.values) > 1 else None
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 

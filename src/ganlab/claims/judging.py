@@ -1,6 +1,7 @@
 """Runs an experiment, and says and keeps what came of it."""
 
 import json
+import math
 import shlex
 import sys
 import textwrap
@@ -24,12 +25,13 @@ from ganlab.tasks.sweeps.slots import visible_cores
 if TYPE_CHECKING:
     from ganlab.claims.command import ClaimOptions
 
-REPORT, FIGURE = "claim.json", "figure.png"
+REPORT, FIGURE, RUNS = "claim.json", "figure.png", "runs"
 
 
 def judge(claim: Claim, options: "ClaimOptions") -> Finding:
     """Investigate a claim, write figure.png and claim.json into its folder, and say what was found."""
     folder = _folder(claim, options.output)
+    _refuse_another(folder, claim, options)
     lab = Lab(claim.name, folder, tuple(options.all_seeds), options.budget, options.jobs or len(visible_cores()))
     say(f"claim:    {_indented(claim.statement)}")
     say(f"          ({claim.source})")
@@ -39,11 +41,12 @@ def judge(claim: Claim, options: "ClaimOptions") -> Finding:
     try:
         finding = import_module(f"ganlab.claims.{claim.name}").investigate(lab)
     except (KeyboardInterrupt, SystemExit):
-        print(f"\nstopped; go on with: {_again(claim, options, folder)}", file=sys.stderr, flush=True)
+        kept = "go on with" if (folder / RUNS).exists() else "nothing was kept yet; begin again with"
+        print(f"\nstopped; {kept}: {_again(claim, options, folder)}", file=sys.stderr, flush=True)
         raise
     report = _report(claim, lab, finding, time.monotonic() - began)
     write_atomically(folder / FIGURE, lambda file: file.write(png(finding.figure)))
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(_finite(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(folder / REPORT, lambda file: file.write(text.encode()))
     for line in told(finding, lab):
         say(line)
@@ -56,6 +59,27 @@ def _again(claim: Claim, options: "ClaimOptions", folder: Path) -> str:
     typed = {**options.model_dump(exclude_defaults=True), "output": relative(folder)}
     words = (shlex.quote(f"{key}={value}".replace(", ", ",")) for key, value in typed.items())
     return f"{python()} -m ganlab.claim {claim.name} {' '.join(words)}"
+
+
+def _refuse_another(folder: Path, claim: Claim, options: "ClaimOptions") -> None:
+    """Raise `OutputError` for a folder with a report or a figure that this experiment would not make again."""
+    wanted = {"claim": claim.name, "seeds": options.all_seeds, "budget": options.budget}
+    try:
+        there = json.loads((folder / REPORT).read_text())
+        holds = {key: there[key] for key in wanted}
+    except FileNotFoundError:
+        if (folder / FIGURE).exists():
+            raise OutputError(f"output={_shown(folder)}: holds a {FIGURE} of something else; choose another") from None
+        return
+    except (OSError, ValueError, TypeError, KeyError):
+        raise OutputError(f"output={_shown(folder)}: its {REPORT} is no claim's; choose another output") from None
+    if holds != wanted:
+        words = f"{holds['claim']} seeds={holds['seeds']} budget={holds['budget']}".replace(", ", ",")
+        raise OutputError(f"output={_shown(folder)}: holds what came of {typed(words)}; choose another output")
+
+
+def _shown(folder: Path) -> str:
+    return typed(str(relative(folder)))
 
 
 def _folder(claim: Claim, output: str | None) -> Path:
@@ -78,7 +102,8 @@ def told(finding: Finding, lab: Lab) -> list[str]:
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
     lines = ["", *("  ".join(map(str.ljust, row, [*widths, 0])).rstrip() for row in rows), ""]
     if finding.seen:
-        lines.append(f"seen:     {_indented(finding.seen)}")
+        words = "" if lab.budget == 1 else "(worded for the full budget) "
+        lines.append(f"seen:     {_indented(words + finding.seen)}")
     return [*lines, f"verdict:  {verdict(finding)}{_of_budget(lab)}"]
 
 
@@ -91,7 +116,9 @@ def verdict(finding: Finding) -> str:
 
 
 def _of_budget(lab: Lab) -> str:
-    return "" if lab.budget == 1 else f" (with {lab.budget:.0%} of the budget, for which the bounds are not meant)"
+    return (
+        "" if lab.budget == 1 else f" (with {100 * lab.budget:.2g}% of the budget, for which the bounds are not meant)"
+    )
 
 
 def _measured(check: Check) -> str:
@@ -124,6 +151,15 @@ def _report(claim: Claim, lab: Lab, finding: Finding, seconds: float) -> dict[st
         "seconds": round(seconds, 1),
         "versions": versions(),
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _entry(check: Check) -> dict[str, Any]:

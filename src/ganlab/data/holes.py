@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganlab.data.decode import UnreadableImage, decode_as_it_is
+from ganlab.data.decode import Fit, UnreadableImage, decode_as_it_is
 from ganlab.errors import ConfigError, DataError, typed
 
 HoleKind = Literal["center", "random", "left", "right", "top", "bottom"]
@@ -39,20 +39,37 @@ def hole(kind: HoleKind, count: int, size: int, share: float, generator: torch.G
     return hidden
 
 
-def hole_in_file(path: Path, count: int, size: int) -> Tensor:
+def hole_in_file(path: Path, count: int, size: int, fit: Fit = "stretch") -> Tensor:
     """The white (or transparent) pixels of a picture, scaled to the nearest, bool [count, 1, size, size].
 
+    `fit`: how images of its shape become squares, so that it hides what it was drawn over; what pads them is seen.
     Raises `DataError` for no picture, and for one that hides nothing or all.
     """
     try:
         gray = torch.from_numpy(decode_as_it_is(path, 1)[0].copy())
     except UnreadableImage as unreadable:
         raise DataError(f"mask={typed(str(path))}: {unreadable}") from None
+    gray = _square(gray, fit)
     rows, columns = (((torch.arange(size) + 0.5) * length / size).long() for length in gray.shape)
     hidden = (gray[rows][:, columns] > WHITE).expand(count, 1, size, size)
     what = f"its white pixels, scaled to {size}×{size}, hide"
     _refuse_nothing_and_all(hidden, f"mask={typed(str(path))}", what, "a picture with a white hole")
     return hidden
+
+
+def _square(gray: Tensor, fit: Fit) -> Tensor:
+    height, width = gray.shape
+    if fit == "crop":
+        side = min(height, width)
+        top, left = round((height - side) / 2), round((width - side) / 2)
+        return gray[top : top + side, left : left + side]
+    if fit == "pad":
+        side = max(height, width)
+        top, left = round((side - height) / 2), round((side - width) / 2)
+        padded = gray.new_zeros(side, side)
+        padded[top : top + height, left : left + width] = gray
+        return padded
+    return gray
 
 
 def _refuse_nothing_and_all(hidden: Tensor, where: str, what: str, instead: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganlab.config.nearest import nearest
-from ganlab.data.decode import Preprocessing, decode_all
+from ganlab.data.decode import Fit, Preprocessing, decode_all
 from ganlab.data.folder import image_files
 from ganlab.data.holes import SHARES, HoleKind, hole, hole_in_file
 from ganlab.data.image_source import to_unit_range
@@ -45,7 +45,7 @@ def complete_run(options: CompleteOptions) -> None:
     """Complete images, write them, and say where they are and how wrong the hidden part is."""
     source = opened(options)
     originals = originals_of(source, options)
-    hidden = hidden_of(options, len(originals.images), originals.images.shape[-1])
+    hidden = hidden_of(options, len(originals.images), originals.images.shape[-1], _preprocessing(source).fit)
     conditions = start_conditions(source, originals, options)
     if source.lacking:
         console.say(f"left out, mean and nearest training image: {source.lacking}")
@@ -127,8 +127,8 @@ def originals_of(source: Source, options: CompleteOptions) -> Originals:
     return Originals(to_unit_range(torch.from_numpy(np.stack(decoded))), None, names, str(path), None)  # type: ignore[arg-type]
 
 
-def hidden_of(options: CompleteOptions, count: int, size: int) -> Tensor:
-    """Hidden pixels, bool [count, 1, size, size]; raises `GanlabError`."""
+def hidden_of(options: CompleteOptions, count: int, size: int, fit: Fit) -> Tensor:
+    """Hidden pixels, bool [count, 1, size, size], a picture of them fitted as images are; raises `GanlabError`."""
     if options.mask in get_args(HoleKind):
         kind = cast(HoleKind, options.mask)
         generator = torch.Generator().manual_seed(derived_seed("holes", options.seed))
@@ -142,7 +142,7 @@ def hidden_of(options: CompleteOptions, count: int, size: int) -> Tensor:
         )
     if options.share is not None:
         raise ConfigError(f"share={options.share:g}: a picture says itself what is hidden; leave share out")
-    return hole_in_file(path, count, size)
+    return hole_in_file(path, count, size, fit)
 
 
 def start_conditions(source: Source, originals: Originals, options: CompleteOptions) -> Tensor | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ganlab.errors import TrainingError
+from ganlab.errors import ConfigError, TrainingError
 from ganlab.metrics.inpainting import context_losses, context_weights, normal_losses
 from ganlab.models.base import LatentPart
 
@@ -45,13 +45,19 @@ class Found(NamedTuple):
 def starts_of(model: Any, count: int, restarts: int, draws: int, seed: int) -> Tensor:
     """Latents to start from, [draws, count, restarts, latent_dim] on the CPU: so many draws from the prior a start.
 
-    The first one-hot code, if there is one, takes its values in turn: of as many restarts none is left out.
+    The first one-hot code, if there is one, takes its values in turn. Raises `ConfigError` for fewer restarts than
+    it has values: some would be left out.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = model.latents(draws * count * restarts, generator).cpu().view(draws, count, restarts, -1)
     first = 0
     for kind, size in model.latent_parts:
         if kind == "one_hot":
+            if restarts < size:
+                raise ConfigError(
+                    f"restarts={restarts}: the starts are to take {size} values of a code in turn; set restarts={size} "
+                    "or more"
+                )
             drawn[..., first : first + size] = one_hot(torch.arange(restarts) % size, size).to(drawn)
             break
         first += size
