@@ -108,6 +108,7 @@ LINE = (
 SIGKILLED = r"rank 1 was killed by SIGKILL \(the memory may have been full\)"
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_one_line(start):
     run = start("trainer.max_iterations=12", KILLED)
     assert run.end() == 1, run.said()

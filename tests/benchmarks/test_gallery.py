@@ -50,6 +50,7 @@ def run(gallery, monkeypatch, *words):
     gallery.main()
 
 
+@pytest.mark.slow
 def test_every_family_is_in_it_by_a_command_that_passes_the_check(gallery, settings):
     families = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
     assert set(gallery.FAMILIES) == families

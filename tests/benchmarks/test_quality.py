@@ -18,6 +18,7 @@ def quality():
     return loaded_file("benchmarks/quality.py")
 
 
+@pytest.mark.slow
 def test_every_row_is_a_command_that_passes_the_check(settings, quality):
     for row in quality.ROWS.values():
         settings(*row.words.split(), "seed=0")

@@ -28,7 +28,7 @@ def outcome(parent, words, problems):
         return judge_training(call(main, "ganlab", words), folder, problems)
 
 
-QUICK, PARTS = 24, 4
+QUICK, PARTS = 12, 4
 """Cases of the quick part; the slow ones share those of `make fuzz`, or 500."""
 
 

@@ -71,6 +71,7 @@ def verify_two_ranks_of_one_job(seen, folder, *words):
         assert one["environment"].get("MASTER_PORT") != "1" and one["environment"].get("NODE_RANK") != "1"
 
 
+@pytest.mark.slow
 def test_a_job_that_loses_a_rank_is_recorded_and_the_next_one_trains_on_two_processes(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     extra = f"callbacks.extra={witness(killed, provoke('RankSignalAt', rank=1, name='SIGKILL'))},{witness(whole)}"

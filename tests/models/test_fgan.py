@@ -203,7 +203,7 @@ def test_the_numerical_optima_are_the_published_kind():
         assert optimal(name)[:2] == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["kl", "reverse_kl"])
+@pytest.mark.parametrize("name", ["kl", pytest.param("reverse_kl", marks=pytest.mark.slow)])
 def test_a_gaussian_is_fitted_to_a_mixture(fit, name):
     assert_fitted(fit, name, 0.05, 0.08, iterations=1000, rows=256)
 

@@ -25,6 +25,7 @@ def run(monkeypatch, capsys):
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.slow
 def test_each_run_makes_the_same_file(run, tmp_path):
     file = tmp_path / "made.npz"
     code, printed = run("--epochs", 1, "--output", file)

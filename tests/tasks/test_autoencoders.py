@@ -29,7 +29,11 @@ def run(ganlab, tmp_path, *words):
     ("words", "pictures"),
     [
         (["data=digits", "model.encoder.width=4"], {"reconstructions", "interpolations"}),
-        (["data=digits", "data.channels=3", "data.image_size=32", "model.encoder.width=2"], {"reconstructions"}),
+        pytest.param(
+            ["data=digits", "data.channels=3", "data.image_size=32", "model.encoder.width=2"],
+            {"reconstructions"},
+            marks=pytest.mark.slow,
+        ),
         (["data=digits", "model/coders=mlp", "model.encoder.widths=[8]", "model.tied=true"], {"filters"}),
         (["data=digits", "model/coders=linear", "model.latent_dim=2", "trainer.accumulate=2"], {"codes", "filters"}),
         (["data=digits", "data.image_size=13", "model.encoder.widths=[8]"], {"reconstructions"}),
@@ -55,7 +59,9 @@ def test_sparse_ae(ganlab, tmp_path):
     assert 0 <= float(row["sparsity/dead_units"]) <= 1
 
 
-@pytest.mark.parametrize("corruption", ["masking", "gaussian", "salt_and_pepper"])
+@pytest.mark.parametrize(
+    "corruption", ["masking", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("gaussian", "salt_and_pepper"))]
+)
 def test_denoising_ae(ganlab, tmp_path, corruption):
     words = [f"model.corruption={corruption}", "model.encoder.width=4", "metrics.scores=[restored_psnr]"]
     _, row, scores, drawn = run(ganlab, tmp_path, "model=denoising_ae", *words)
@@ -63,7 +69,10 @@ def test_denoising_ae(ganlab, tmp_path, corruption):
     assert 0 < scores["metric/restored_psnr"]["corrupted_psnr"] < 30
 
 
-@pytest.mark.parametrize("words", [[], ["model/coders=convolutional", "model.encoder.width=4", "model.latent_dim=5"]])
+CONVOLUTIONAL = ["model/coders=convolutional", "model.encoder.width=4", "model.latent_dim=5"]
+
+
+@pytest.mark.parametrize("words", [[], pytest.param(CONVOLUTIONAL, marks=pytest.mark.slow)])
 def test_contractive_ae(ganlab, tmp_path, words):
     _, row, _, _ = run(ganlab, tmp_path, "model=contractive_ae", *words, SCORED)
     assert float(row["penalty/contraction"]) > 0 and float(row["jacobian/squared_norm_held_out"]) > 0

@@ -117,6 +117,7 @@ def test_a_trained_run(ganlab, probed, tmp_path, commanded):
     assert all(path.read_bytes() == content for path, content in before.items()), "what the run wrote is as it was"
 
 
+@pytest.mark.slow
 def test_several_runs_in_one_table_and_runs_on_other_data_in_none(ganlab, probed, tmp_path):
     for name, words in (("a", []), ("b", ["seed=1"]), ("other", ["data.split_seed=1"])):
         assert ganlab("model=dcgan", *SMALL, *words, f"hydra.run.dir=out/{name}").returncode == 0

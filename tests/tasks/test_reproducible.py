@@ -34,8 +34,8 @@ FEW = [
     "metrics.reference_count=50",
     "metrics.importance_samples=3",
 ]
-SLOW = dict.fromkeys(["points", "vae"], pytest.mark.slow)
-"""Pictures of the plane and a VAE's many kinds of pictures take long."""
+SLOW = dict.fromkeys(["points", "vae", "critic", "in turn"], pytest.mark.slow)
+"""Pictures of the plane, a VAE's many kinds of pictures, and updates in turn take long."""
 UNWATCHED = [
     "trainer.log_every=1000",
     "trainer.sample_every=null",

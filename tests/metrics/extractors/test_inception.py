@@ -95,7 +95,7 @@ def test_gray_is_three_equal_channels_and_nothing_disturbs_it(extractor, images)
     assert not any(parameter.requires_grad for parameter in extractor.parameters())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_fid_from_end_to_end(extractor, channels):
     generator = torch.Generator().manual_seed(channels)
     batches = [
