@@ -37,6 +37,7 @@ def test_the_generators_share_of_all_updates(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_in_a_short_run_balanced_losses_are_nearer(tmp_path):
     numbers = investigate(Lab("balanced_updates", tmp_path, (0,), 0.25, 2)).numbers
     assert numbers["distance"][BALANCED][0] < numbers["distance"][ALTERNATE][0]

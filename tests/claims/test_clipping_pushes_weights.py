@@ -48,6 +48,7 @@ def test_gradients_by_layer_are_those_of_the_chain_rule():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_short_run_pushes_clipped_weights_outward_and_not_the_penalty(tmp_path):
     numbers = investigate(Lab("clipping_pushes_weights", tmp_path, (0,), 0.5, 2)).numbers
     for arm in CLIPS:

@@ -59,6 +59,7 @@ def test_a_short_fit_goes_towards_the_mixture():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_quick_look_shows_the_direction(tmp_path):
     words = ["f_divergences_fit", "budget=0.5", "seeds=0", f"output={tmp_path}"]

@@ -50,6 +50,7 @@ def test_the_frozen_generators_are_those_of_their_epochs():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_quick_look_shows_the_direction(tmp_path):
     words = ["generator_gradients", "budget=0.3", "seeds=0", f"output={tmp_path}"]

@@ -57,6 +57,7 @@ def test_the_animation_has_a_picture_a_frame_all_of_one_size(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_half_a_run_hops_and_the_cure_holds_more_modes(tmp_path):
     finding = investigate(Lab("mode_hopping", tmp_path, (0,), 0.5, 2))
     by_arm = finding.numbers

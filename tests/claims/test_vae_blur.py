@@ -56,6 +56,7 @@ def test_fine_power_is_that_of_the_upper_half():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_in_a_short_run_the_vae_is_the_blurrier_one(tmp_path):
     sharp = investigate(Lab("vae_blur", tmp_path, (0,), 0.3, 2)).numbers["sharpness"]
     assert sharp[VAE][0] < sharp[REAL][0] and sharp[VAE][0] < sharp[GAN][0]

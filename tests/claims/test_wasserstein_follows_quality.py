@@ -52,6 +52,7 @@ def test_a_loss_is_read_beside_the_score_of_each_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_in_a_short_run_the_estimate_follows_and_samples_get_better(tmp_path):
     # Of the GAN's loss a short run says nothing: at the very start it falls with the distance.
     numbers = investigate(Lab("wasserstein_follows_quality", tmp_path, (0,), 0.4, 2)).numbers

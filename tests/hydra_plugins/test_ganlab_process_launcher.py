@@ -72,6 +72,7 @@ def verify_two_ranks_of_one_job(seen, folder, *words):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_loses_a_rank_is_recorded_and_the_next_one_trains_on_two_processes(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     extra = f"callbacks.extra={witness(killed, provoke('RankSignalAt', rank=1, name='SIGKILL'))},{witness(whole)}"
