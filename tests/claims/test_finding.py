@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ganlab.claims.finding import Check, Finding
+from ganlab.claims.finding import Check, Finding, listed
 from ganlab.errors import ConfigError
 
 
@@ -61,3 +61,8 @@ def test_a_finding_holds_if_all_its_checks_do():
     assert Finding([good, good], Figure()).holds
     assert not Finding([good, bad], Figure()).holds
     assert not Finding([], Figure()).holds
+
+
+def test_values_of_the_seeds_are_listed_in_one_form():
+    assert listed([0.5, 0.256, 1], ".0%") == "50%, 26%, 100%"
+    assert listed([64.2, 0.973], ".2g") == "64, 0.97"

@@ -1,8 +1,5 @@
 """Gradients of a generator that is one number, against the logistic function's derivative."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,10 +49,8 @@ def test_the_frozen_generators_are_those_of_their_epochs():
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_quick_look_shows_the_direction(tmp_path):
-    words = ["generator_gradients", "budget=0.3", "seeds=0", f"output={tmp_path}"]
-    subprocess.run([sys.executable, "-m", "ganlab.claim", *words], check=True, timeout=500)
-    found = json.loads((tmp_path / "claim.json").read_text())["numbers"]
+def test_a_quick_look_shows_the_direction(quick_look, tmp_path):
+    found = quick_look("generator_gradients", 0.3)["numbers"]
     for runs in found.values():
         saturating, other = runs[0]["saturating"], runs[0]["non_saturating"]
         assert saturating[-1] < 0.3 * max(saturating)

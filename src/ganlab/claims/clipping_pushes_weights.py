@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ganlab.claims.drawing import COLOURS, FAINT, band, panels, styled
-from ganlab.claims.finding import Check, Finding
+from ganlab.claims.finding import Check, Finding, listed
 from ganlab.claims.lab import Lab
 from ganlab.claims.reading import trained_of
 from ganlab.models.base import GenerativeModel
@@ -56,20 +56,16 @@ def investigate(lab: Lab) -> Finding:
         ],
         draw(before, after, norms),
         "Training heaps weights at ±0.1, where the initial weights of the hidden layers fit in: from "
-        f"{np.mean(at_ends(before, 'clip_0.1')):.1%} at the ends to {_each(at_ends(after, 'clip_0.1'))} by seed (an "
-        "even spread would have 5%). At the paper's ±0.01 the first clipping does that alone: it cuts the usual "
-        f"initial weights, which reach to ±0.09, so that {np.mean(began):.0%} lie at the ends before training, and "
-        f"{_each(ended)} after it.",
+        f"{np.mean(at_ends(before, 'clip_0.1')):.1%} at the ends to {listed(at_ends(after, 'clip_0.1'), '.0%')} by "
+        "seed (an even spread would have 5%). At the paper's ±0.01 the first clipping does that alone: it cuts the "
+        f"usual initial weights, which reach to ±0.09, so that {np.mean(began):.0%} lie at the ends before training, "
+        f"and {listed(ended, '.0%')} after it.",
         {
             "at_ends_before": {arm: at_ends(before, arm) for arm in ARMS},
             "at_ends": {arm: at_ends(after, arm) for arm in ARMS},
             "gradient_norm_by_layer": norms,
         },
     )
-
-
-def _each(shares: Sequence[float]) -> str:
-    return ", ".join(f"{share:.0%}" for share in shares)
 
 
 def _weights(model: GenerativeModel, clip: float | None = None) -> list[Tensor]:

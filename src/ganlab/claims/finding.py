@@ -64,6 +64,11 @@ class Check:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
+def listed(values: Sequence[float], form: str) -> str:
+    """Values of the seeds in a sentence, each written in that form: ".2f", ".0%"."""
+    return ", ".join(f"{value:{form}}" for value in values)
+
+
 @dataclass(frozen=True)
 class Finding:
     """All that an experiment found.

@@ -18,12 +18,11 @@ from torch import Tensor
 
 from ganlab.claims.composing import settings_of
 from ganlab.claims.lab import Lab
+from ganlab.claims.reading import ALL
 from ganlab.data.module import LabDataModule
 from ganlab.tasks.building import build_data, build_model
 from ganlab.tasks.console import say
 from ganlab.tasks.dying_ranks import live_with_parent
-
-ALL = 10**9
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What a generator is given as a discriminator gets better: figures 2 and 3 of Arjovsky & Bottou 2017."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ganlab.claims.drawing import band, panels, styled
-from ganlab.claims.finding import Check, Finding
+from ganlab.claims.finding import Check, Finding, listed
 from ganlab.claims.lab import Lab
 from ganlab.claims.playing import Game
-from ganlab.claims.reading import trained_of
+from ganlab.claims.reading import ALL, trained_of
 from ganlab.models.base import derived_seed
 from ganlab.objectives.adversarial import minimax_generator_loss, non_saturating_generator_loss
 from ganlab.tasks.building import build_model
@@ -65,15 +64,11 @@ def investigate(lab: Lab) -> Finding:
         drawn(found),
         f"The saturating gradient does not fall from the first update on: while the discriminator learns anything it "
         f"first rises, here {first_rises:.3g}-fold on average, and falls then. For generators of "
-        f"{', '.join(map(str, EPOCHS))} epochs the non-saturating gradient grows {_listed(growth)}-fold after the "
-        f"first {LEARNT} updates, in which a discriminator has the youngest found out already; from batch to batch it "
-        f"differs by {_listed(spread)} times its mean at the end.",
+        f"{', '.join(map(str, EPOCHS))} epochs the non-saturating gradient grows {listed(growth, '.2g')}-fold after "
+        f"the first {LEARNT} updates, in which a discriminator has the youngest found out already; from batch to batch "
+        f"it differs by {listed(spread, '.2g')} times its mean at the end.",
         {str(epoch): [one._asdict() for one in runs] for epoch, runs in found.items()},
     )
-
-
-def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.2g}" for value in values)
 
 
 def stage(epoch: int, lab: Lab) -> str | int:
@@ -90,7 +85,7 @@ def followed(folder: Path, checkpoint: str | int, updates: int) -> Gradients:
     model.discriminator = fresh.discriminator
     model.prepare_training(optimizers=run.settings["optimizer"], seed=run.settings["seed"], max_iterations=updates)
     torch.set_num_threads(choose_threads("auto", model, 1))
-    images = run.data.examples(10**9, "train").samples
+    images = run.data.examples(ALL, "train").samples
     game = Game(model, lambda count, random: images[torch.randint(len(images), (count,), generator=random)], ROWS)
     random = torch.Generator().manual_seed(derived_seed("latents", run.settings["seed"]))
     batches = [model.latents(ROWS, random) for _ in range(BATCHES)]

@@ -11,14 +11,13 @@ from ganlab.claims.drawing import INK, band, panels, styled
 from ganlab.claims.finding import Check, Finding
 from ganlab.claims.image_rows import draw_rows
 from ganlab.claims.lab import Lab
-from ganlab.claims.reading import curves, trained_of
+from ganlab.claims.reading import ALL, curves, trained_of
 from ganlab.metrics.principal import PrincipalComponents
 from ganlab.models.base import GenerativeModel
 from ganlab.tasks.trained import Trained
 
 WIDEST = 5.0
 """Degrees between two subspaces that count as one."""
-ALL = 10**9
 ROUNDING = 1e-7
 """What single precision tells of a ratio near 1."""
 

@@ -12,6 +12,9 @@ from ganlab.tasks.comparing.curves import read_table
 from ganlab.tasks.comparing.runs import RESULTS
 from ganlab.tasks.trained import Trained, read_trained
 
+ALL = 10**9
+"""More samples than any data have: `examples(ALL, split)` gives all of a split."""
+
 
 def curves(folders: Sequence[Path], tag: str) -> tuple[list[int], np.ndarray]:
     """A logged value over the iterations that all runs have: iterations, and values [runs, iterations].

@@ -10,6 +10,7 @@ from ganlab.claims.finding import Check, Finding
 from ganlab.claims.fitting import Fitted, fit, held_out_error
 from ganlab.claims.image_rows import draw_rows
 from ganlab.claims.lab import Lab
+from ganlab.claims.reading import ALL
 
 ARMS = {
     "kl": [],
@@ -70,7 +71,7 @@ def whole(cover: list[float]) -> str:
 def measured(run: Fitted) -> dict[str, float]:
     """The mean activation, the share of units within half and twice of ρ, what filters cover of a digit, how much of
     their activity units have on one class, and the held-out squared error a pixel."""
-    train = run.data.examples(10**9, "train")
+    train = run.data.examples(ALL, "train")
     assert train.conditions is not None
     codes = run.model.encode(train.samples)
     means, rho = codes.mean(0), float(run.settings["model"]["rho"])

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import spearmanr
 
 from ganlab.claims.drawing import COLOURS, panels, styled
-from ganlab.claims.finding import Check, Finding
+from ganlab.claims.finding import Check, Finding, listed
 from ganlab.claims.lab import Lab
 from ganlab.claims.reading import curves
 
@@ -96,7 +96,8 @@ def investigate(lab: Lab) -> Finding:
         f"{np.mean(divergence['ring_gan']):.2f} with W1 on the ring and of {np.mean(divergence['digits_dcgan']):.2f} "
         "with fd_digits. On digits the critic has to learn first: its estimate grows over the first looks, while the "
         "samples are at their worst. From its peak on the rank correlation with fd_digits is "
-        f"{_listed(from_peak['digits_wgan_gp'])} by seed (on the ring with W1 {_listed(from_peak['ring_wgan_gp'])}).",
+        f"{listed(from_peak['digits_wgan_gp'], '.2f')} by seed "
+        f"(on the ring with W1 {listed(from_peak['ring_wgan_gp'], '.2f')}).",
         {
             "rank_correlation": own,
             "rank_correlation_from_peak": from_peak,
@@ -104,10 +105,6 @@ def investigate(lab: Lab) -> Finding:
             "last_over_first": {arm: one.improvement for arm, one in followed.items()},
         },
     )
-
-
-def _listed(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def tags(arm: str) -> tuple[str, str]:
@@ -162,5 +159,5 @@ def against(axes: Axes, one: Followed, loss: str, quality: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    told = ", ".join(f"{value:.2f}" for value in one.correlations)
+    told = listed(one.correlations, ".2f")
     styled(axes, f"rank correlation by seed: {told}", f"{quality} (dark: late in the run)", loss)

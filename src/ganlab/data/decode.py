@@ -182,14 +182,18 @@ def _flattened(image: Image.Image, background: Background) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", pixels.size, background), pixels).convert("RGB")
 
 
+def centred_square(width: int, height: int, most: int | None = None) -> tuple[int, int, int]:
+    """Left, top and side of the largest centred square, or of one of at most so many pixels."""
+    side = min(width, height, most or width)
+    # Rounded as torchvision's CenterCrop rounds.
+    return round((width - side) / 2), round((height - side) / 2), side
+
+
 def _fitted(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     size, filter = preprocessing.size, Image.Resampling[preprocessing.resampling.upper()]
     if preprocessing.fit == "pad":
         return ImageOps.pad(image, (size, size), method=filter, color=preprocessing.background)
     if preprocessing.fit == "crop":
-        width, height = image.size
-        side = min(width, height, preprocessing.crop or width)
-        # Rounded as torchvision's CenterCrop rounds.
-        left, top = round((width - side) / 2), round((height - side) / 2)
+        left, top, side = centred_square(*image.size, preprocessing.crop)
         image = image.crop((left, top, left + side, top + side))
     return image.resize((size, size), filter)

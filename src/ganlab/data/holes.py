@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganlab.data.decode import Fit, UnreadableImage, decode_as_it_is
+from ganlab.data.decode import Fit, UnreadableImage, centred_square, decode_as_it_is
 from ganlab.errors import ConfigError, DataError, typed
 
 HoleKind = Literal["center", "random", "left", "right", "top", "bottom"]
@@ -60,8 +60,7 @@ def hole_in_file(path: Path, count: int, size: int, fit: Fit = "stretch") -> Ten
 def _square(gray: Tensor, fit: Fit) -> Tensor:
     height, width = gray.shape
     if fit == "crop":
-        side = min(height, width)
-        top, left = round((height - side) / 2), round((width - side) / 2)
+        left, top, side = centred_square(width, height)
         return gray[top : top + side, left : left + side]
     if fit == "pad":
         side = max(height, width)
