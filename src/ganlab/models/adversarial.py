@@ -383,6 +383,9 @@ class AdversarialModel(Techniques):
     @torch.no_grad()
     def score(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """Raw discriminator scores [n] of samples [n, *sample_shape]."""
+        return self._scored(samples, condition)
+
+    def _scored(self, samples: Tensor, condition: Tensor | None) -> Tensor:
         with evaluating(self.discriminator):
             return self.observe(samples.to(self.dtype), self.condition_vectors(condition)).scores
 
@@ -391,8 +394,7 @@ class AdversarialModel(Techniques):
 
         Relativistic scores are no score of one sample: there it is minus the raw score.
         """
-        with evaluating(self.discriminator):
-            scores = self.observe(samples.to(self.dtype), self.condition_vectors(condition)).scores
+        scores = self._scored(samples, condition)
         return -scores if self.relativistic != "none" else torch.vmap(self.generator_term)(scores.unsqueeze(1))
 
     @torch.no_grad()
