@@ -32,6 +32,15 @@ def gone(*processes: int, runs: Callable[[int], bool] = running) -> bool:
     return True
 
 
+def with_descendants(process: int) -> list[int]:
+    """A process and all that it has started, and those, and so on; on Linux, elsewhere itself alone."""
+    parents = {int(entry.name): _words(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
+    found = [process]
+    for one in found:
+        found.extend(child for child, words in parents.items() if words and int(words[1]) == one)
+    return found
+
+
 def _takes_signals(send: Callable[[int, int], None], number: int) -> bool:
     try:
         send(number, 0)
@@ -41,8 +50,13 @@ def _takes_signals(send: Callable[[int, int], None], number: int) -> bool:
 
 
 def _state_and_group(process: int) -> tuple[str, int]:
+    words = _words(process)
+    return (words[0], int(words[2])) if words else ("", -1)
+
+
+def _words(process: int) -> list[str]:
+    """State, parent, process group and more, as Linux tells them; nothing of a process that is not there."""
     try:
-        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "", -1
-    return words[0], int(words[2])
+        return []

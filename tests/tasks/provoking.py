@@ -1,5 +1,6 @@
 """Callbacks that make something happen to a run at a chosen iteration; named by `callbacks.extra` in tests."""
 
+import atexit
 import json
 import os
 import signal
@@ -54,6 +55,18 @@ class DigestAt(Callback):
         latents = pl_module.draw_latents(4).clone()
         content = {"weights": weights, "seen": torch.stack(self.seen), "latents": latents}
         torch.save(content, f"{self.folder}/rank{trainer.global_rank}.pt")
+
+
+class GroupAtExit(Callback):
+    """Writes at the interpreter's end whether this process is still part of a process group."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        told = Path(self.folder) / f"rank{trainer.global_rank}.group"
+        before = torch.distributed.is_initialized()
+        atexit.register(lambda: told.write_text(f"{before} {torch.distributed.is_initialized()}"))
 
 
 class SignalGroupAt(SignalAt):

@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
 from launchers import FOREIGN, SRUN
+from living import with_descendants
 
 NODES = 2
 SHORT = [
@@ -57,7 +61,7 @@ def nodes(tmp_path):
             # On Linux gloo would look up the machine's name, which may be unknown.
             before |= {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
             # The agents of torchrun warn in C++ of each other's end.
-            before |= {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+            before |= {"TORCH_CPP_LOG_LEVEL": "ERROR", "PYTHONFAULTHANDLER": "1"}
             slurm = srun(node, port) if launcher == "srun" else {}
             command = [sys.executable, *(torchrun(node, port) if launcher == "torchrun" else ["-m", "ganlab"])]
             started.append(
@@ -70,16 +74,41 @@ def nodes(tmp_path):
                     text=True,
                 )
             )
-        return [_ended(process) for process in started[-NODES:]]
+        pair = started[-NODES:]
+        try:
+            return [_ended(process) for process in pair]
+        except subprocess.TimeoutExpired:
+            _signal_all(pair, signal.SIGABRT)
+            pytest.fail("\n".join(["some process does not end; where each is:", *map(_last_words, pair)]))
 
     yield run
-    for process in started:
-        process.kill()
+    _signal_all(started, signal.SIGKILL)
+
+
+OF_AGENTS = re.compile(r"^[EWI]\d{4} .* torch/distributed/elastic/.*\n?", re.MULTILINE)
+"""Torchrun's agent whose store the first node's takes with it tells of that, some of the times, and ends with 0."""
 
 
 def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    out, err = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, OF_AGENTS.sub("", err))
+
+
+def _signal_all(processes: list[subprocess.Popen[str]], number: signal.Signals) -> None:
+    """To those that still run, and to all that they have started: torchrun's workers are in sessions of their own."""
+    living = [process.pid for process in processes if process.poll() is None]
+    for process in [one for each in living for one in with_descendants(each)]:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _last_words(process: subprocess.Popen[str]) -> str:
+    """What a process and its workers have written; after SIGABRT with the stacks of all threads."""
+    try:
+        out, err = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired as still:
+        out, err = still.stdout, still.stderr
+    return f"{process.args}: {process.returncode}\n{out}\n{err}"
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -193,7 +193,8 @@ TWO = ("trainer.devices=2", "trainer.accelerator=cpu")
 
 def test_two_processes_equal_one_with_twice_the_batch(ganlab, tmp_path):
     """Without batch norm; the sums of gradients differ in their order only."""
-    digest = f"callbacks.extra=[{{_target_: provoking.DigestAt, folder: {tmp_path}}}]"
+    watched = ", ".join(f"{{_target_: provoking.{name}, folder: {tmp_path}}}" for name in ("DigestAt", "GroupAtExit"))
+    digest = f"callbacks.extra=[{watched}]"
     one = ganlab("data.batch_size=16", "model.discriminator_updates=2", "hydra.run.dir=one")
     assert one.returncode == 0, one.stderr
     two = ganlab("data.batch_size=8", "model.discriminator_updates=2", "hydra.run.dir=two", digest, *TWO)
@@ -206,6 +207,8 @@ def test_two_processes_equal_one_with_twice_the_batch(ganlab, tmp_path):
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
+    # What a process group does in the middle of the interpreter's end may wait for ever.
+    assert [(tmp_path / f"rank{rank}.group").read_text() for rank in (0, 1)] == ["True False"] * 2
     assert not torch.equal(first["latents"], second["latents"])
     assert not any(torch.equal(a, b) for a, b in zip(first["seen"], second["seen"], strict=True))
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["one", "two"]

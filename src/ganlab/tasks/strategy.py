@@ -78,7 +78,7 @@ class RanksTogether(DDPStrategy):
         """Meets at the launcher's store; where it has none (several nodes, torchrun, SLURM), as Lightning does."""
         store = self._launcher.store
         if store is not None:
-            _leave_group()  # an earlier run's of this process, whose other ranks have ended
+            leave_group()  # an earlier run's of this process, whose other ranks have ended
             self.set_world_ranks()
             self._launcher.await_all(self.global_rank, self.world_size)
             store.set_timeout(COLLECTIVE_TIMEOUT)
@@ -91,7 +91,7 @@ class RanksTogether(DDPStrategy):
                 device_id=self.root_device if self.root_device.type == "cuda" else None,
             )
             if self._process_group_backend == "nccl":
-                atexit.register(_leave_group)
+                atexit.register(leave_group)
         super().setup_distributed()
 
 
@@ -256,6 +256,7 @@ def _exit_code(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else code if isinstance(code, int) else 1
 
 
-def _leave_group() -> None:
+def leave_group() -> None:
+    """End this process's part in the collectives: when all are done, and not in the middle of the interpreter's end."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

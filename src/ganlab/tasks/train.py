@@ -33,7 +33,7 @@ from ganlab.tasks.devices import choose_threads
 from ganlab.tasks.dying_ranks import RankDied
 from ganlab.tasks.evaluation_records import read_results, write_results
 from ganlab.tasks.scoring import Scorer
-from ganlab.tasks.strategy import tell_first_rank
+from ganlab.tasks.strategy import leave_group, tell_first_rank
 from ganlab.tasks.suiting import build_extractor
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def train(config: DictConfig) -> float | None:
     # A run that was stopped between its last iteration and its results has only these to make.
     if model.iteration < settings["trainer"]["max_iterations"]:
         _fit(trainer, model, data, checkpoint, folder, settings)
+        leave_group()
     if not trainer.is_global_zero:
         return None
     evaluated = building.member(trainer, Evaluate)
