@@ -58,15 +58,24 @@ class DigestAt(Callback):
 
 
 class GroupAtExit(Callback):
-    """Writes at the interpreter's end whether this process is still part of a process group."""
+    """Writes whether this process is part of a process group: while it trains, then, and at the interpreter's end."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self.seen: list[bool] = []
+        atexit.register(self._tell)  # what is registered first runs last
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        told = Path(self.folder) / f"rank{trainer.global_rank}.group"
-        before = torch.distributed.is_initialized()
-        atexit.register(lambda: told.write_text(f"{before} {torch.distributed.is_initialized()}"))
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self.rank = trainer.global_rank
+        self._look()
+        atexit.register(self._look)
+
+    def _look(self) -> None:
+        self.seen.append(torch.distributed.is_initialized())
+
+    def _tell(self) -> None:
+        self._look()
+        (Path(self.folder) / f"rank{self.rank}.group").write_text(json.dumps(self.seen))
 
 
 class SignalGroupAt(SignalAt):

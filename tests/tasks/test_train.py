@@ -208,13 +208,18 @@ def test_two_processes_equal_one_with_twice_the_batch(ganlab, tmp_path):
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
     # What a process group does in the middle of the interpreter's end may wait for ever.
-    assert [(tmp_path / f"rank{rank}.group").read_text() for rank in (0, 1)] == ["True False"] * 2
+    assert in_group(tmp_path) == [[True, False, False]] * 2
     assert not torch.equal(first["latents"], second["latents"])
     assert not any(torch.equal(a, b) for a, b in zip(first["seen"], second["seen"], strict=True))
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["one", "two"]
     assert [path.name for path in (tmp_path / "two").glob("*.ckpt")] == []
     for row, other in zip(rows(tmp_path / "one").values(), rows(tmp_path / "two").values(), strict=True):
         assert float(row["loss/generator"]) == pytest.approx(float(other["loss/generator"]), abs=1e-4)
+
+
+def in_group(folder: Path) -> list[list[bool]]:
+    """What `GroupAtExit` saw in both processes."""
+    return [json.loads((folder / f"rank{rank}.group").read_text()) for rank in (0, 1)]
 
 
 def initial_weight(tmp_path: Path) -> torch.Tensor:
@@ -226,9 +231,11 @@ def initial_weight(tmp_path: Path) -> torch.Tensor:
 @pytest.mark.slow
 def test_two_processes_stop_together_on_sigterm_and_resume(ganlab, tmp_path):
     assert ganlab("hydra.run.dir=whole", *TWO).returncode == 0
-    stop = "callbacks.extra=[{_target_: provoking.SignalAt, iteration: 5, name: SIGTERM}]"
+    watched = f"{{_target_: provoking.GroupAtExit, folder: {tmp_path}}}"
+    stop = f"callbacks.extra=[{{_target_: provoking.SignalAt, iteration: 5, name: SIGTERM}}, {watched}]"
     stopped = ganlab("hydra.run.dir=part", stop, *TWO)
     assert stopped.returncode == 143, stopped.stderr
+    assert in_group(tmp_path) == [[True, True, False]] * 2
     assert checkpoint(tmp_path / "part")["iteration"] == 6  # the next iteration at which the ranks agree
     resumed = ganlab("resume=part", "trust=true", tiny=False, several=True)
     assert resumed.returncode == 0, resumed.stderr

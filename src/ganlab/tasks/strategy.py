@@ -90,9 +90,11 @@ class RanksTogether(DDPStrategy):
                 timeout=self._timeout,
                 device_id=self.root_device if self.root_device.type == "cuda" else None,
             )
-            if self._process_group_backend == "nccl":
-                atexit.register(leave_group)
         super().setup_distributed()
+        # After a failure one of NCCL may wait here for ranks that do not come, which a watch alone would end.
+        if store is not None or self._process_group_backend == "gloo":
+            atexit.unregister(leave_group)
+            atexit.register(leave_group)
 
 
 class Launcher(_SubprocessScriptLauncher):
@@ -257,6 +259,9 @@ def _exit_code(error: BaseException) -> int:
 
 
 def leave_group() -> None:
-    """End this process's part in the collectives: when all are done, and not in the middle of the interpreter's end."""
+    """End this process's part in the collectives, and the threads that serve them.
+
+    Left to the interpreter's end these may wait for it, and it for them (pytorch/pytorch#190489).
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
