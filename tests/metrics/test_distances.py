@@ -85,6 +85,7 @@ class MemoryTaken(TorchDispatchMode):
         return tensor.untyped_storage()._cdata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [ManifoldMetrics, Authenticity, NearestNeighbourTest, KernelDistance])
 def test_memory_is_bounded_at_50000_by_2048(metric):
     """On the meta device, where all is done but the arithmetic: nothing is larger than a block, but the rows gathered.

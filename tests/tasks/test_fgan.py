@@ -18,7 +18,8 @@ def test_an_unknown_divergence_is_refused_with_those_that_there_are(ganlab):
 DATA = ["ring", "digits", "stacked_digits"]
 # One with all data, the others with one each, in turn.
 PAIRS = [("kl", data) for data in DATA]
-PAIRS += [(name, DATA[turn % len(DATA)]) for turn, name in enumerate(DIVERGENCES) if name != "kl"]
+OTHERS = [(name, DATA[turn % len(DATA)]) for turn, name in enumerate(DIVERGENCES) if name != "kl"]
+PAIRS += [pytest.param(*pair, marks=pytest.mark.slow) for pair in OTHERS]
 
 
 @pytest.mark.parametrize(("name", "data"), PAIRS)

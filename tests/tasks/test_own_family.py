@@ -27,6 +27,7 @@ def written(tmp_path):
 TINY = ["trainer.max_iterations=4", "trainer.log_every=2", "hydra.run.dir=run", "metrics.scores=[]"]
 
 
+@pytest.mark.slow
 def test_a_stranger_adds_a_loss_as_the_page_says(ganlab, written, tmp_path):
     done = ganlab(*written, *TINY, several=True, tiny=False)
     assert done.returncode == 0, done.stderr

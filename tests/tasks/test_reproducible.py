@@ -140,6 +140,7 @@ def unequal(first: Any, second: Any, name: str) -> list[str]:
 SHOWN = [*FAMILIES["averaged"], *FEW, "metrics.scores=[fd]", "trainer.sample_every=5", "trainer.log_every=2"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_run_alone_and_in_a_sweep_in_any_order(ganlab, tmp_path):
     assert ganlab(*SHOWN, "seed=3", "hydra.run.dir=alone", tiny=False).returncode == 0
     for order in ("3,4", "4,3"):
