@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from living import running_in_session
+
 WORDS = [
     "model=gan", "data=ring", "data.batch_size=8", "model.generator.width=8", "model.discriminator.width=8",
     "metrics.scores=[]", "logger=csv", "trainer.progress=false", "trainer.sample_every=null", "trainer.threads=1",
@@ -47,15 +49,7 @@ class Run:
 
     def others(self):
         """The other processes that live in the session, by Linux's account."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(words[3]) == self.first.pid and words[0] != "Z" and int(entry.name) != self.first.pid:
-                found.append(int(entry.name))
-        return found
+        return [process for process in running_in_session(self.first.pid) if process != self.first.pid]
 
     def end(self, seconds=240):
         """The exit code, after making sure that no process of the run lives on."""

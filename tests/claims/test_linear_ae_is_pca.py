@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from sklearn.decomposition import PCA
 from ganlab.claims.linear_ae_is_pca import alignment, decoder_columns, error_ratio, pixel_error, principal_components
 from ganlab.config.resume import LAST_CHECKPOINT
 from ganlab.metrics.principal import PrincipalComponents
-from living import gone
+from living import gone, with_descendants
 
 
 class Affine:
@@ -108,12 +107,12 @@ def test_ctrl_c_leaves_no_process_and_the_experiment_goes_on(tmp_path):
     folder, until = tmp_path / "runs" / "linear_seed0", time.monotonic() + 240
     while not (folder / "metrics.csv").exists() and time.monotonic() < until:
         time.sleep(0.1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = with_descendants(process.pid)[1:]
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith("stopped; go on with: ")
-    assert children and gone(*map(int, children))
+    assert children and gone(*children)
     assert (folder / LAST_CHECKPOINT).exists() and not (folder / "results.json").exists()
     ended = subprocess.run(command(tmp_path), capture_output=True, text=True, timeout=240)
     assert "trained 1 of 1: linear_seed0" in ended.stdout and "verdict:  held" in ended.stdout

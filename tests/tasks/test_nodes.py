@@ -17,6 +17,8 @@ from launchers import FOREIGN, SRUN
 from living import with_descendants
 
 NODES = 2
+OF_AGENTS = re.compile(r"^[EWI]\d{4} .* torch/distributed/elastic/.*\n?", re.MULTILINE)
+"""What torchrun's own agents log: now and then the second one, that the first has gone before it; both end with 0."""
 SHORT = [
     "model=gan",
     "data=digits",
@@ -83,10 +85,6 @@ def nodes(tmp_path):
 
     yield run
     _signal_all(started, signal.SIGKILL)
-
-
-OF_AGENTS = re.compile(r"^[EWI]\d{4} .* torch/distributed/elastic/.*\n?", re.MULTILINE)
-"""Torchrun's agent whose store the first node's takes with it tells of that, some of the times, and ends with 0."""
 
 
 def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
